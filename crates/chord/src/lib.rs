@@ -1,0 +1,3 @@
+//! Chord in Zave's corrected form.
+mod message;
+pub use message::*;

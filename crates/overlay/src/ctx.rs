@@ -1,0 +1,54 @@
+use std::time::Duration;
+
+use rand_pcg::Pcg32;
+use ring::Id;
+
+use crate::{Overlay, Peer, Time};
+
+/// What a protocol may do while it handles one input: read the time, draw random numbers, and leave effects.
+pub struct Ctx<'a, P: Overlay> {
+    /// Now.
+    pub now: Time,
+    /// The node's own generator, seeded by the driver.
+    pub rng: &'a mut Pcg32,
+    pub(crate) effects: &'a mut Vec<ProtocolEffect<P>>,
+}
+
+/// What a protocol left in its [`Ctx`]; [`crate::Node`] turns these into calls, timers and lookups.
+#[derive(Clone, Debug)]
+pub(crate) enum ProtocolEffect<P: Overlay> {
+    Call { to: Peer, request: P::Request },
+    Arm { timer: P::Timer, after: Duration },
+    Disarm { timer: P::Timer },
+    Locate { target: Id, via: Option<Peer> },
+    Lost { why: String },
+}
+
+impl<P: Overlay> Ctx<'_, P> {
+    /// Ask a peer. Ends exactly once, in [`Overlay::on_reply`]; the deadline comes from the peer's smoothed RTT.
+    pub fn call(&mut self, to: Peer, request: P::Request) {
+        self.effects.push(ProtocolEffect::Call { to, request });
+    }
+
+    /// Set (or set again) the timer of this tag.
+    pub fn arm(&mut self, timer: P::Timer, after: Duration) {
+        self.effects.push(ProtocolEffect::Arm { timer, after });
+    }
+
+    /// Forget the timer of this tag.
+    pub fn disarm(&mut self, timer: P::Timer) {
+        self.effects.push(ProtocolEffect::Disarm { timer });
+    }
+
+    /// Find the owner of `target` with the shared iterative lookup, from one's own tables or, while one
+    /// has none, through `via`. Ends in [`Overlay::on_located`].
+    pub fn locate(&mut self, target: Id, via: Option<Peer>) {
+        self.effects.push(ProtocolEffect::Locate { target, via });
+    }
+
+    /// This node can't go on in the ring: every neighbour is gone, or the member it joins through is.
+    /// The shared starting rules take over and find another way in.
+    pub fn lost(&mut self, why: impl Into<String>) {
+        self.effects.push(ProtocolEffect::Lost { why: why.into() });
+    }
+}
