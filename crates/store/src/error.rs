@@ -1,0 +1,107 @@
+use std::io;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+/// Why a directory could not be opened as a store. Each names the directory.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be made or written in.
+    #[error("cannot write in the data directory `{}`: {source}", dir.display())]
+    Unwritable {
+        /// The directory.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process has it open.
+    #[error("the data directory `{}` is in use by another process: stop that one, or give this one a directory of its own", dir.display())]
+    Locked {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// It was written in another format.
+    #[error("the data directory `{}` is in format {found}, this program reads and writes format {expected}", dir.display())]
+    Format {
+        /// The directory.
+        dir: PathBuf,
+        /// The format that it is in.
+        found: u32,
+        /// The format of this program.
+        expected: u32,
+    },
+    /// It belongs to a cluster with identifiers of another width, and is ordered by them.
+    #[error("the data directory `{}` holds identifiers of {found} bits, this node uses {expected}", dir.display())]
+    Bits {
+        /// The directory.
+        dir: PathBuf,
+        /// The width that it was made with.
+        found: u32,
+        /// The width that was asked for.
+        expected: u32,
+    },
+    /// Something is there, but not a whole store.
+    #[error("the data directory `{}` is damaged: {reason}; move it away and start empty, the copies on other nodes fill it again", dir.display())]
+    Damaged {
+        /// The directory.
+        dir: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Why a store did not do what it was asked to.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// What is on the disk is not what was written. Nothing was changed.
+    #[error("the record of key `{}` is damaged on the disk: {reason}", shown(key))]
+    Corrupt {
+        /// The key of the record; the name of the blob for [`Store::meta`](crate::Store::meta).
+        key: Bytes,
+        /// What gave it away.
+        reason: String,
+    },
+    /// The disk could not be read. Nothing was changed.
+    #[error("cannot read the data directory `{}`: {reason}", dir.display())]
+    Unreadable {
+        /// The directory.
+        dir: PathBuf,
+        /// What the engine said.
+        reason: String,
+    },
+    /// A write failed, this one or one before. What of it is on the disk is unknown, so the store
+    /// takes no more until it is opened again; it goes on answering reads with what was acknowledged.
+    #[error("the data directory `{}` takes no more writes since one failed ({reason}): see to the disk, then restart the node", dir.display())]
+    Failed {
+        /// The directory.
+        dir: PathBuf,
+        /// What the engine said when it failed.
+        reason: String,
+    },
+    /// The key is longer than any engine takes. Nothing was changed.
+    #[error("a key of {bytes} bytes is longer than the {max} that a store takes")]
+    KeyTooLong {
+        /// Bytes of the key.
+        bytes: usize,
+        /// Bytes that a key may have.
+        max: usize,
+    },
+    /// The value is longer than any engine takes. Nothing was changed.
+    #[error("a value of {bytes} bytes is longer than the {max} that a store takes")]
+    ValueTooLong {
+        /// Bytes of the value.
+        bytes: usize,
+        /// Bytes that a value may have.
+        max: usize,
+    },
+}
+
+/// Keys are bytes: printable ones as they are, the others escaped, long ones cut.
+fn shown(key: &[u8]) -> String {
+    const SHOWN: usize = 64;
+    let (head, cut) = match key.get(..SHOWN) {
+        Some(head) if key.len() > SHOWN => (head, "…"),
+        _ => (key, ""),
+    };
+    format!("{}{cut}", head.escape_ascii())
+}
