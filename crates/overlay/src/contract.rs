@@ -22,7 +22,10 @@ impl Time {
     /// The moment `after` from here.
     #[must_use]
     pub fn plus(self, after: Duration) -> Time {
-        Time(self.0.saturating_add(u64::try_from(after.as_micros()).unwrap_or(u64::MAX)))
+        Time(
+            self.0
+                .saturating_add(u64::try_from(after.as_micros()).unwrap_or(u64::MAX)),
+        )
     }
 
     /// How long ago `earlier` was; zero if it lies ahead.
@@ -139,17 +142,17 @@ pub enum Departure {
 /// An overlay protocol: one node of it.
 ///
 /// Same inputs, same outputs, byte for byte: ordered maps only, integer arithmetic, randomness from [`Ctx`].
-pub trait Overlay: Clone + Debug + Sized {
+pub trait Overlay: Clone + Debug + Send + 'static {
     /// What peers ask each other, under the paper's own names.
-    type Request: Clone + Debug + Eq + Hash;
+    type Request: Clone + Debug + Eq + Hash + Send + 'static;
     /// What they answer.
-    type Response: Clone + Debug + Eq + Hash;
+    type Response: Clone + Debug + Eq + Hash + Send + 'static;
     /// Tags of periodic and one-off timers; arming a tag again replaces its earlier deadline.
-    type Timer: Clone + Copy + Debug + Ord + Hash;
+    type Timer: Copy + Debug + Ord + Hash + Send + 'static;
     /// Parameters with their defaults: periods, table sizes.
-    type Config: Clone + Debug;
+    type Config: Clone + Debug + Send + 'static;
     /// The node's own routing state, for `dht table` and `dht check`.
-    type Table: Clone + Debug;
+    type Table: Clone + Debug + Send + 'static;
 
     /// `chord`, `pastry`, `kelips`, …
     const NAME: &'static str;
@@ -193,10 +196,21 @@ pub trait Overlay: Clone + Debug + Sized {
     fn lookup_answer(&self, response: &Self::Response) -> Option<Route>;
 
     /// Answers a peer at once, from local state.
-    fn serve(&mut self, from: &Peer, request: Self::Request, ctx: &mut Ctx<'_, Self>) -> Result<Self::Response, Refusal>;
+    fn serve(
+        &mut self,
+        from: &Peer,
+        request: Self::Request,
+        ctx: &mut Ctx<'_, Self>,
+    ) -> Result<Self::Response, Refusal>;
 
     /// A call made through [`Ctx::call`] ended; the request comes back with its result.
-    fn on_reply(&mut self, to: &Peer, request: Self::Request, result: Result<Self::Response, Failure>, ctx: &mut Ctx<'_, Self>);
+    fn on_reply(
+        &mut self,
+        to: &Peer,
+        request: Self::Request,
+        result: Result<Self::Response, Failure>,
+        ctx: &mut Ctx<'_, Self>,
+    );
 
     /// A timer set through [`Ctx::arm`] is due.
     fn on_timer(&mut self, timer: Self::Timer, ctx: &mut Ctx<'_, Self>);

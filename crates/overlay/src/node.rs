@@ -1,395 +1,481 @@
 //! One node of an overlay, whole and without IO: the protocol and everything every protocol shares.
+//!
+//! Inputs are methods that take the current time; what is to be done comes out of
+//! [`Node::poll_effect`], in order; [`Node::next_wake`] says when [`Node::tick`] is wanted. The parts:
+//! `calls` sends and judges requests, `queries` runs lookups, `membership` finds a ring and answers
+//! Hello, `rings` watches for other rings, `departure` goes away.
 
+mod calls;
+mod departure;
+mod membership;
+mod queries;
+mod rings;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use rand_pcg::Pcg32;
+use rand_pcg::rand_core::Rng;
 use ring::Id;
 
-use crate::{Addr, Departure, Failure, Overlay, Peer, Refusal, RingId, Share, Time, Via};
-
-/// What must be equal in a whole cluster, compared when nodes meet; a difference is refused with both values.
-///
-/// Name and value in order of name, for instance `("replicas", "3")`. `cluster`, `protocol` and `id_bits` are among them.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Settings(pub Vec<(String, String)>);
-
-/// How this node begins.
-#[derive(Clone, Debug)]
-pub struct Start {
-    /// `--join`: addresses to try, after each resolution of their names. The driver may replace them later.
-    pub seeds: Vec<Addr>,
-    /// Peers remembered on disk.
-    pub remembered: Vec<Addr>,
-    /// The ring that the disk belongs to.
-    pub disk_ring: Option<RingId>,
-    /// Wall clock, for the identifier of a ring that is started here.
-    pub wall_ms: u64,
-}
-
-/// Where a node stands.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum State {
-    /// Looks for a ready member.
-    Searching,
-    /// Has found one; neighbours have not all confirmed yet. Also after a pause, and while changing rings.
-    Joining,
-    /// A member.
-    Ready,
-    /// Told to go, still serving while records are handed over.
-    Leaving,
-    /// Out.
-    Left,
-}
-
-/// Numbers a call; never reused.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct CallId(pub u64);
-
-/// Numbers a query; never reused.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct QueryId(pub u64);
-
-/// What nodes of one overlay ask each other.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Request<P: Overlay> {
-    /// Who are you, and are you in a ring? The first thing said to an address.
-    Hello(Hello),
-    /// I am going away.
-    Depart(Departure),
-    /// The protocol's own.
-    Protocol(P::Request),
-}
-
-/// What they answer.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Response<P: Overlay> {
-    /// To [`Request::Hello`].
-    Hello(HelloReply),
-    /// To [`Request::Depart`].
-    Departed,
-    /// The protocol's own.
-    Protocol(P::Response),
-}
-
-/// Says who is calling and what it expects of its cluster.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Hello {
-    /// The caller's cluster-wide settings.
-    pub settings: Settings,
-    /// Where the caller stands.
-    pub state: HelloState,
-    /// The ring that the caller's disk belongs to.
-    pub disk_ring: Option<RingId>,
-}
-
-/// A node's standing as told to others.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum HelloState {
-    /// Looking for a member, like the asker perhaps.
-    Searching,
-    /// On its way in.
-    Joining,
-    /// A member: may be joined through.
-    Ready,
-    /// On its way out.
-    Leaving,
-}
-
-/// Answers [`Hello`]; a difference in settings is in it, so that the asker can say both values.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct HelloReply {
-    /// Who answers.
-    pub me: Peer,
-    /// Where it stands.
-    pub state: HelloState,
-    /// The ring it is in.
-    pub ring: Option<RingId>,
-    /// The ring that its disk belongs to.
-    pub disk_ring: Option<RingId>,
-    /// Its settings: the asker compares and gives up, with both values, where they differ.
-    pub settings: Settings,
-    /// Other members it knows, a bounded sample.
-    pub members: Vec<Peer>,
-}
-
-/// Whom and what a call between nodes is for. In front of every request but [`Request::Hello`] it must match.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Envelope {
-    /// Who asks.
-    pub from: Peer,
-    /// The identifier that is meant; `None` in a Hello to a bare address.
-    pub to: Option<Peer>,
-    /// The ring that the caller is in.
-    pub ring: Option<RingId>,
-}
-
-/// One step of a lookup's path.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Step {
-    /// The node.
-    pub peer: Peer,
-    /// Round trip of the call that it answered; `None` for the first, which is the node asked.
-    pub rtt: Option<Duration>,
-    /// How the node before it knew it; `None` for the first.
-    pub via: Option<Via>,
-}
-
-/// A lookup's result.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Located {
-    /// The key or identifier asked for.
-    pub target: Id,
-    /// The owner, confirmed by itself, then the next holders as it knows them.
-    pub owners: Vec<Peer>,
-    /// From the node asked to the owner, dead hops left out; length − 1 is the number of hops.
-    pub path: Vec<Step>,
-    /// The owner's own arc that the target falls in, if it told.
-    pub arc: Option<ring::Range>,
-}
-
-/// What a driver must do. Taken with [`Node::poll_effect`] until there is none.
-#[derive(Clone, Debug)]
-pub enum Effect<P: Overlay> {
-    /// Send a request; end it exactly once through [`Node::on_reply`], at the latest after `timeout`.
-    Call {
-        /// Its number.
-        call: CallId,
-        /// Where to.
-        addr: Addr,
-        /// In front of the request.
-        envelope: Envelope,
-        /// The request.
-        request: Request<P>,
-        /// When to give up.
-        timeout: Duration,
-    },
-    /// A lookup begun by [`Node::locate`] ended.
-    Located {
-        /// Which.
-        query: QueryId,
-        /// With what.
-        result: Result<Located, LocateError>,
-    },
-    /// Something a human or the layer above wants to know.
-    Event(Event),
-}
-
-/// Why a lookup found nobody.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
-pub enum LocateError {
-    /// This node is not in a ring yet (or again).
-    #[error("this node is still joining")]
-    Joining,
-    /// The overall deadline passed; so many nodes had been asked.
-    #[error("no owner could be found in time, {asked} nodes were asked, {silent} did not answer")]
-    TimedOut {
-        /// Nodes asked.
-        asked: usize,
-        /// Of these, silent.
-        silent: usize,
-    },
-}
-
-/// News. The view ([`Node::view`]) has changed whenever one of these is seen.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Event {
-    /// The node's standing changed.
-    State(State),
-    /// It is in this ring now: to be kept on disk. `founded`: it started the ring just now, as its first node.
-    Ring {
-        /// The ring.
-        ring: RingId,
-        /// This node started it just now with no disk of it, so that it holds everything there is: nothing.
-        founded: bool,
-    },
-    /// The arcs it owns, or their holders, changed.
-    Shares,
-    /// A peer was declared dead (or gone).
-    Down(Peer),
-    /// A peer was heard of for the first time, or again.
-    Up(Peer),
-    /// It is about to leave its ring for an older one that it met: records go to their owners there.
-    Rejoining {
-        /// The ring it leaves.
-        from: RingId,
-        /// The ring it joins.
-        to: RingId,
-    },
-    /// A peer announced that it stops, and will come back with its disk.
-    Stopping(Peer),
-    /// It can't join and never will: settings differ, or its identifier is taken. Says which and both values.
-    Refused(String),
-    /// Worth a line in the log.
-    Note(String),
-}
-
-/// A peer this node knows of, and how it is.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Known {
-    /// The peer.
-    pub peer: Peer,
-    /// False once declared dead, until heard of again.
-    pub alive: bool,
-    /// It said that it stops, at this time.
-    pub stopped: Option<Time>,
-    /// Smoothed round trip.
-    pub rtt: Option<Duration>,
-}
-
-/// A snapshot of the node for the layers above: what is published to request handlers.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct View {
-    /// This node.
-    pub me: Peer,
-    /// Its standing.
-    pub state: State,
-    /// Its ring.
-    pub ring: Option<RingId>,
-    /// The arcs it owns with the desired holders, this node first.
-    pub shares: Vec<Share>,
-    /// Every peer it remembers, by identifier, bounded: members seen in this ring, dead ones for a while.
-    pub known: Vec<Known>,
-}
-
-impl View {
-    /// The peer of this identifier, as last heard of.
-    pub fn peer(&self, id: Id) -> Option<&Known> {
-        self.known.iter().find(|known| known.peer.id == id)
-    }
-}
-
-/// Timing of what every overlay shares.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct NodeConfig {
-    /// Overall deadline of a lookup.
-    pub lookup_timeout: Duration,
-    /// How many peers a lookup asks at a time.
-    pub lookup_parallelism: usize,
-    /// A call's deadline before anything is known of the peer's round trip.
-    pub call_timeout_initial: Duration,
-    /// No call's deadline is below this.
-    pub call_timeout_min: Duration,
-    /// Nor above this.
-    pub call_timeout_max: Duration,
-    /// So many misses in a row, each with a longer deadline, and a peer counts as dead.
-    pub misses_until_dead: u32,
-    /// A timer that fires later than this was not late: the process was paused.
-    pub pause_after: Duration,
-    /// Searching nodes that reach one another for so long start a ring.
-    pub search_together: Duration,
-    /// A searching node with a ring's disk that reaches nobody for so long takes the ring up alone.
-    pub search_alone: Duration,
-    /// How often a searching node tries its addresses.
-    pub search_period: Duration,
-    /// How often a member looks for itself through somebody else, to notice a second ring.
-    pub self_check_period: Duration,
-    /// Peers remembered at most.
-    pub known_max: usize,
-}
-
-impl Default for NodeConfig {
-    fn default() -> Self {
-        Self {
-            lookup_timeout: Duration::from_millis(2_800),
-            lookup_parallelism: 1,
-            call_timeout_initial: Duration::from_millis(500),
-            call_timeout_min: Duration::from_millis(50),
-            call_timeout_max: Duration::from_millis(1_000),
-            misses_until_dead: 3,
-            pause_after: Duration::from_millis(1_500),
-            search_together: Duration::from_secs(3),
-            search_alone: Duration::from_secs(5),
-            search_period: Duration::from_millis(300),
-            self_check_period: Duration::from_secs(4),
-            known_max: 128,
-        }
-    }
-}
+use self::calls::Pending;
+use self::queries::{Asker, Query};
+use crate::ctx::ProtocolEffect;
+use crate::liveness::Liveness;
+use crate::lookup::Origin;
+use crate::meeting::Meeting;
+use crate::starting::Search;
+use crate::{
+    Addr, CallId, Ctx, Departure, Effect, Envelope, Event, Failure, NodeConfig, Overlay, Peer,
+    QueryId, Refusal, Request, Response, RingId, Settings, Share, Start, State, Time, View,
+};
 
 /// One node of an overlay: the protocol `P`, and everything every protocol shares.
 #[derive(Clone, Debug)]
 pub struct Node<P: Overlay> {
+    me: Peer,
+    settings: Settings,
+    config: NodeConfig,
     protocol: P,
+    rng: Pcg32,
+    /// The latest input's time.
+    now: Time,
+    phase: Phase,
+    start: Start,
+    started: Time,
+    search: Option<Search>,
+    ring: Option<RingId>,
+    /// The member that this node last joined through.
+    joined_via: Option<Addr>,
+    /// The last ring in which it was ready.
+    member_of: Option<RingId>,
+    /// It started its ring itself, from nothing, and has not said so yet.
+    founded: bool,
+    liveness: Liveness,
+    meeting: Meeting,
+    calls: BTreeMap<CallId, Pending<P>>,
+    /// Calls that are sent again at a time, in order.
+    retries: BTreeMap<(Time, u64), Pending<P>>,
+    queries: BTreeMap<QueryId, Query>,
+    /// When each query has something to do without an answer.
+    query_wakes: BTreeSet<(Time, QueryId)>,
+    timers: BTreeMap<P::Timer, Time>,
+    next_number: u64,
+    /// What the protocol asked for during this input.
+    wishes: VecDeque<ProtocolEffect<P>>,
+    effects: VecDeque<Effect<P>>,
+    /// What the layers above were last told.
+    told: Told,
 }
 
-#[expect(unused_variables, clippy::todo, reason = "the shape first")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Not started.
+    New,
+    /// Searching, joining or a member.
+    Up,
+    /// Can't ever join.
+    Refused,
+    /// Told to leave.
+    Leaving,
+    /// The neighbours are being told.
+    Departing {
+        /// No longer than this.
+        until: Time,
+    },
+    Left,
+}
+
+#[derive(Clone, Debug)]
+struct Told {
+    state: State,
+    ring: Option<(RingId, u64)>,
+    shares: Vec<Share>,
+    /// What was said of the last node of another cluster that was met.
+    stranger: String,
+}
+
 impl<P: Overlay> Node<P> {
     /// A node that has not started. `seed` decides all its randomness.
-    pub fn new(me: Peer, settings: Settings, config: NodeConfig, protocol: P::Config, seed: u64) -> Self {
-        todo!()
+    pub fn new(
+        me: Peer,
+        settings: Settings,
+        config: NodeConfig,
+        protocol: P::Config,
+        seed: u64,
+    ) -> Self {
+        let start = Start {
+            seeds: Vec::new(),
+            remembered: Vec::new(),
+            disk_ring: None,
+            wall_ms: 0,
+        };
+        Self {
+            protocol: P::new(me.clone(), protocol),
+            liveness: Liveness::new(me.id, &config),
+            meeting: Meeting::new(Time::default()),
+            rng: Pcg32::new(seed, u64::from_be_bytes(*b"dht-node")),
+            me,
+            settings,
+            config,
+            now: Time::default(),
+            phase: Phase::New,
+            start,
+            started: Time::default(),
+            search: None,
+            ring: None,
+            joined_via: None,
+            member_of: None,
+            founded: false,
+            calls: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            queries: BTreeMap::new(),
+            query_wakes: BTreeSet::new(),
+            timers: BTreeMap::new(),
+            next_number: 0,
+            wishes: VecDeque::new(),
+            effects: VecDeque::new(),
+            told: Told {
+                state: State::Searching,
+                ring: None,
+                shares: Vec::new(),
+                stranger: String::new(),
+            },
+        }
     }
 
-    /// Begin to look for a ring, or start one.
+    /// Begin to look for a ring, or start one. Only the first call counts.
     pub fn start(&mut self, now: Time, start: Start) {
-        todo!()
+        if self.phase != Phase::New {
+            return;
+        }
+        self.now = now;
+        self.phase = Phase::Up;
+        self.started = now;
+        self.search = Some(Search::new(now, start.disk_ring, false));
+        self.start = start;
+        self.meeting = Meeting::new(now.plus(self.jittered(self.config.self_check_period)));
+        self.search_on();
+        self.settle();
     }
 
     /// Replaces the seeds: their names were resolved again.
     pub fn set_seeds(&mut self, seeds: Vec<Addr>) {
-        todo!()
+        self.start.seeds = seeds;
     }
 
     /// Find the owner of `target`; ends in [`Effect::Located`].
     pub fn locate(&mut self, now: Time, target: Id) -> QueryId {
-        todo!()
+        self.arrive(now);
+        let query = self.begin_query(target, Origin::Tables, Asker::User);
+        self.settle();
+        query
     }
 
-    /// Forget a query: its caller went away. No [`Effect::Located`] follows.
+    /// Forget a query: its caller went away. No [`Effect::Located`] follows, unless it is waiting to be polled already.
     pub fn cancel(&mut self, query: QueryId) {
-        todo!()
+        if self
+            .queries
+            .get(&query)
+            .is_some_and(|query| query.asker == Asker::User)
+        {
+            self.drop_query(query);
+        }
     }
 
-    /// Answer a peer.
-    pub fn serve(&mut self, now: Time, envelope: &Envelope, request: Request<P>) -> Result<Response<P>, Refusal> {
-        todo!()
+    /// Answer a peer. An `Err` is for the peer as well: a typed "no".
+    pub fn serve(
+        &mut self,
+        now: Time,
+        envelope: &Envelope,
+        request: Request<P>,
+    ) -> Result<Response<P>, Refusal> {
+        self.arrive(now);
+        let answer = self.answer(envelope, request);
+        self.settle();
+        answer
     }
 
     /// A call ended. `rtt` only of a call that was neither retried nor opened its connection.
-    pub fn on_reply(&mut self, now: Time, call: CallId, result: Result<Response<P>, Failure>, rtt: Option<Duration>) {
-        todo!()
+    /// A call that this node has given up meanwhile is passed over.
+    pub fn on_reply(
+        &mut self,
+        now: Time,
+        call: CallId,
+        result: Result<Response<P>, Failure>,
+        rtt: Option<Duration>,
+    ) {
+        self.arrive(now);
+        if let Some(pending) = self.calls.remove(&call) {
+            match result {
+                Ok(response) => self.answered(pending, response, rtt),
+                Err(failure) => self.failed(pending, failure),
+            }
+        }
+        self.settle();
     }
 
     /// The layer above could or could not reach a peer: evidence for liveness like any call's.
     pub fn on_evidence(&mut self, now: Time, peer: &Peer, result: Result<(), Failure>) {
-        todo!()
+        self.arrive(now);
+        if self.ring.is_some() {
+            self.weigh(peer, result);
+        }
+        self.settle();
     }
 
     /// Handle all timers that are due.
     pub fn tick(&mut self, now: Time) {
-        todo!()
+        self.arrive(now);
+        self.resend_due();
+        let mut due: Vec<(Time, P::Timer)> = self
+            .timers
+            .iter()
+            .filter(|&(_, &at)| at <= now)
+            .map(|(&timer, &at)| (at, timer))
+            .collect();
+        due.sort();
+        for (at, timer) in due {
+            // An earlier one may have disarmed it, or set it again.
+            if self.timers.get(&timer) == Some(&at) {
+                self.timers.remove(&timer);
+                self.with_protocol(|protocol, ctx| protocol.on_timer(timer, ctx));
+                self.grant_wishes();
+            }
+        }
+        let due: Vec<QueryId> = self
+            .query_wakes
+            .range(..=(self.now, QueryId(u64::MAX)))
+            .map(|(_, query)| *query)
+            .collect();
+        due.into_iter().for_each(|query| self.drive(query));
+        self.search_on();
+        self.check_rings();
+        self.settle();
     }
 
-    /// When [`Node::tick`] is wanted next.
+    /// When [`Node::tick`] is wanted next. Always some time soon while the node is up: a gap tells a pause.
     pub fn next_wake(&self) -> Option<Time> {
-        todo!()
+        if matches!(self.phase, Phase::New | Phase::Refused | Phase::Left) {
+            return None;
+        }
+        let heartbeat = self.now.plus(self.config.pause_after / 2);
+        let departing = match self.phase {
+            Phase::Departing { until } => Some(until),
+            _ => None,
+        };
+        let retry = self.retries.keys().next().map(|(at, _)| *at);
+        let query = self.query_wakes.first().map(|(at, _)| *at);
+        let search = self.search.as_ref().map(Search::next_round);
+        let check = if self.standing() == State::Ready {
+            self.meeting.wake()
+        } else {
+            None
+        };
+        let timer = self.timers.values().min().copied();
+        [
+            Some(heartbeat),
+            departing,
+            retry,
+            query,
+            search,
+            check,
+            timer,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Look at the ring behind `addr` now, and merge with it by the usual rules (`dht join`).
     pub fn meet(&mut self, now: Time, addr: Addr) {
-        todo!()
+        self.arrive(now);
+        self.meeting.ask_for(&addr, now);
+        if let Some(search) = &mut self.search {
+            search.learn(addr);
+        }
+        self.check_rings();
+        self.settle();
     }
 
     /// Told to leave: state [`State::Leaving`], everything else goes on while records are handed over.
     pub fn begin_leaving(&mut self, now: Time) {
-        todo!()
+        self.arrive(now);
+        if matches!(self.phase, Phase::Up | Phase::Refused) {
+            self.phase = Phase::Leaving;
+            self.search = None;
+        }
+        self.settle();
     }
 
     /// Tell the neighbours and be gone: [`State::Left`] once they have answered or a second has passed.
     pub fn depart(&mut self, now: Time, departure: Departure) {
-        todo!()
+        self.arrive(now);
+        self.say_goodbye(departure);
+        self.settle();
     }
 
     /// The next thing to do, if any.
     pub fn poll_effect(&mut self) -> Option<Effect<P>> {
-        todo!()
+        self.effects.pop_front()
     }
 
     /// A snapshot for the layers above.
     pub fn view(&self) -> View {
-        todo!()
+        View {
+            me: self.me.clone(),
+            state: self.standing(),
+            ring: self.ring,
+            shares: self.shares(),
+            known: self.liveness.known(),
+        }
     }
 
     /// The protocol's own routing state.
     pub fn table(&self) -> P::Table {
         self.protocol.table()
     }
+
+    /// The protocol itself, to look at.
+    pub fn protocol(&self) -> &P {
+        &self.protocol
+    }
+
+    fn standing(&self) -> State {
+        match self.phase {
+            Phase::Left => State::Left,
+            Phase::Leaving | Phase::Departing { .. } => State::Leaving,
+            Phase::New | Phase::Refused => State::Searching,
+            Phase::Up if self.ring.is_none() => State::Searching,
+            Phase::Up if self.protocol.is_ready() => State::Ready,
+            Phase::Up => State::Joining,
+        }
+    }
+
+    fn shares(&self) -> Vec<Share> {
+        match self.standing() {
+            State::Ready | State::Leaving if self.ring.is_some() => self.protocol.shares(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Every input begins here: the clock moves on, and a pause is noticed.
+    fn arrive(&mut self, now: Time) {
+        // Against the last input too: a driver that is merely busy has not been paused.
+        let late = self.next_wake().map(|wake| now.since(wake.max(self.now)));
+        let gap = now.since(self.now);
+        self.now = self.now.max(now);
+        if late.is_some_and(|late| late > self.config.pause_after) {
+            self.resume(gap);
+        }
+    }
+
+    /// This process did not run for a while, though its peers may have. What was measured across the
+    /// gap says nothing about them, and what they made of the silence is theirs to say: the protocol asks.
+    fn resume(&mut self, gap: Duration) {
+        self.note(format!(
+            "nothing ran here for {} ms: the process was paused",
+            gap.as_millis()
+        ));
+        self.liveness.forgive();
+        self.calls
+            .values_mut()
+            .for_each(|pending| pending.spans_pause = true);
+        self.restart_queries();
+        self.meeting.end();
+        // The others may have gone on as a ring without this node.
+        self.meeting
+            .put_off(self.now.plus(self.config.self_check_period / 4));
+        if let Some(search) = &mut self.search {
+            search.resumed(self.now);
+        }
+        if self.ring.is_some() && matches!(self.phase, Phase::Up | Phase::Leaving) {
+            self.with_protocol(|protocol, ctx| protocol.resumed(ctx));
+        }
+    }
+
+    /// Every input ends here: the protocol's wishes become effects, and changes become events.
+    fn settle(&mut self) {
+        self.grant_wishes();
+        self.leave_when_told();
+        let state = self.standing();
+        let here = self.ring.map(|ring| (ring, self.me.incarnation));
+        if let (State::Ready, Some((ring, _))) = (state, here)
+            && self.told.ring != here
+        {
+            self.told.ring = here;
+            let period = self.jittered(self.config.self_check_period);
+            self.meeting.put_off(self.now.plus(period));
+            self.member_of = Some(ring);
+            let founded = std::mem::take(&mut self.founded);
+            self.tell(Event::Ring { ring, founded });
+        }
+        if self.told.state != state {
+            self.told.state = state;
+            self.tell(Event::State(state));
+        }
+        let shares = self.shares();
+        if self.told.shares != shares {
+            self.told.shares = shares;
+            self.tell(Event::Shares);
+        }
+    }
+
+    fn grant_wishes(&mut self) {
+        while let Some(wish) = self.wishes.pop_front() {
+            if !matches!(self.phase, Phase::Up | Phase::Leaving) {
+                continue;
+            }
+            match wish {
+                ProtocolEffect::Call { to, request } => self.call_for_protocol(to, request),
+                ProtocolEffect::Arm { timer, after } => {
+                    self.timers.insert(timer, self.now.plus(after));
+                }
+                ProtocolEffect::Disarm { timer } => {
+                    self.timers.remove(&timer);
+                }
+                ProtocolEffect::Locate { target, via } => {
+                    let member = matches!(self.told.state, State::Ready | State::Leaving);
+                    let origin = via.map_or(Origin::Tables, |peer| Origin::Via { peer, member });
+                    self.begin_query(target, origin, Asker::Protocol);
+                }
+                ProtocolEffect::Lost { why } => self.lose_ring(&why),
+            }
+        }
+    }
+
+    /// Hands the protocol an input and keeps what it wants done.
+    fn with_protocol<R>(&mut self, input: impl FnOnce(&mut P, &mut Ctx<'_, P>) -> R) -> R {
+        let mut wishes = Vec::new();
+        let mut ctx = Ctx {
+            now: self.now,
+            rng: &mut self.rng,
+            effects: &mut wishes,
+        };
+        let result = input(&mut self.protocol, &mut ctx);
+        self.wishes.extend(wishes);
+        result
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.effects.push_back(Effect::Event(event));
+    }
+
+    fn note(&mut self, text: String) {
+        self.tell(Event::Note(text));
+    }
+
+    /// A number that was never given before.
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    /// Three to five quarters of `period`, so that nodes started together do not act together for ever.
+    fn jittered(&mut self, period: Duration) -> Duration {
+        period * (75 + self.rng.next_u32() % 51) / 100
+    }
 }
+
+#[cfg(test)]
+mod tests;

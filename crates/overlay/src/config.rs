@@ -1,0 +1,66 @@
+//! How a node begins, and its timing.
+
+use std::time::Duration;
+
+use crate::{Addr, RingId};
+
+/// How this node begins.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// `--join`: addresses to try, after each resolution of their names. The driver may replace them later.
+    pub seeds: Vec<Addr>,
+    /// Peers remembered on disk.
+    pub remembered: Vec<Addr>,
+    /// The ring that the disk belongs to.
+    pub disk_ring: Option<RingId>,
+    /// Wall clock, for the identifier of a ring that is started here.
+    pub wall_ms: u64,
+}
+
+/// Timing of what every overlay shares.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct NodeConfig {
+    /// Overall deadline of a lookup.
+    pub lookup_timeout: Duration,
+    /// How many peers a lookup asks at a time.
+    pub lookup_parallelism: usize,
+    /// A call's deadline before anything is known of the peer's round trip.
+    pub call_timeout_initial: Duration,
+    /// No call's deadline is below this.
+    pub call_timeout_min: Duration,
+    /// Nor above this.
+    pub call_timeout_max: Duration,
+    /// So many misses in a row, each with a longer deadline, and a peer counts as dead.
+    pub misses_until_dead: u32,
+    /// A timer that fires later than this was not late: the process was paused.
+    pub pause_after: Duration,
+    /// Searching nodes that reach one another for so long start a ring.
+    pub search_together: Duration,
+    /// A searching node with a ring's disk that reaches nobody for so long takes the ring up alone.
+    pub search_alone: Duration,
+    /// How often a searching node tries its addresses.
+    pub search_period: Duration,
+    /// How often a member looks for itself through somebody else, to notice a second ring.
+    pub self_check_period: Duration,
+    /// Peers remembered at most.
+    pub known_max: usize,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            lookup_timeout: Duration::from_millis(2_800),
+            lookup_parallelism: 1,
+            call_timeout_initial: Duration::from_millis(500),
+            call_timeout_min: Duration::from_millis(50),
+            call_timeout_max: Duration::from_millis(1_000),
+            misses_until_dead: 3,
+            pause_after: Duration::from_millis(1_500),
+            search_together: Duration::from_secs(3),
+            search_alone: Duration::from_secs(5),
+            search_period: Duration::from_millis(300),
+            self_check_period: Duration::from_secs(4),
+            known_max: 128,
+        }
+    }
+}

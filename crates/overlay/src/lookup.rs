@@ -1,0 +1,517 @@
+//! The iterative lookup that every overlay shares, as one small machine.
+//!
+//! It asks whoever is nearest to the target, takes in whom they name, and ends when a node says of
+//! itself that it is the owner. A peer that is slow costs only its own RTO: the next best is asked
+//! as well, and a late answer still counts. When nobody is left to ask, it starts another round after
+//! a short pause, since the ring mends itself within a second or two: better late than wrong or failed.
+//!
+//! The machine does no IO: [`Lookup::next`] says whom to ask, the `on_…` methods say what came of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ring::{Id, Range};
+
+use crate::{Hop, LocateError, Located, Peer, Route, Step, Time, Via};
+
+/// Pause before the second round; doubles with each round.
+const BACK_OFF: Duration = Duration::from_millis(30);
+/// No pause between rounds is longer.
+const BACK_OFF_MAX: Duration = Duration::from_millis(240);
+/// Requests at most, whatever the peers answer.
+const ASKS_MAX: usize = 128;
+/// Peers taken from one answer, and peers told to others as unreachable.
+const HOPS_MAX: usize = 32;
+
+/// Where a lookup begins: in this node's own tables, or at a peer while it has none.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Origin {
+    /// This node is a member: its own routing is the first step, and it may turn out to be the owner.
+    Tables,
+    /// Through a peer.
+    Via {
+        /// The peer.
+        peer: Peer,
+        /// Whether this node is a member, and may turn out to be the owner.
+        member: bool,
+    },
+}
+
+/// What the lookup wants next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Next {
+    /// Send this peer the protocol's lookup request.
+    Ask(Peer),
+    /// Route by this node's own tables and hand in the answer as its own.
+    AskSelf,
+    /// Nothing before [`Lookup::wake`] or the next answer.
+    Wait,
+    /// The owner has confirmed itself.
+    Done(Located),
+    /// Nobody could be found in time.
+    Failed(LocateError),
+}
+
+/// One lookup.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Lookup {
+    me: Peer,
+    target: Id,
+    origin: Origin,
+    parallelism: usize,
+    deadline: Time,
+    nodes: BTreeMap<Id, Node>,
+    /// Claimed owners that are still to be asked, the likeliest first.
+    claim: Vec<Id>,
+    /// This node is to be asked, by its own tables.
+    self_due: bool,
+    /// Number of the round, from 1; each peer is asked once a round.
+    round: u32,
+    /// Who answered last, and so named whoever is asked now. None: this node itself.
+    namer: Option<Id>,
+    /// When the next round begins, once this one has run dry.
+    retry_at: Option<Time>,
+    /// Whom to tell others that they could not be reached.
+    avoid: Vec<Id>,
+    asks: usize,
+    located: Option<Located>,
+}
+
+/// A peer that was named.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Node {
+    peer: Peer,
+    distance: Id,
+    via: Via,
+    /// Who named it first; none when it was this node. Never changes, so the links form a tree.
+    named_by: Option<Id>,
+    /// Last round in which it was named as closer.
+    named_in: u32,
+    /// Last round in which it was asked, and in which it answered.
+    asked_in: u32,
+    answered_in: u32,
+    /// Set while a call is under way: when that call becomes slow.
+    slow_at: Option<Time>,
+    rtt: Option<Duration>,
+    silent: bool,
+}
+
+impl Lookup {
+    pub(crate) fn new(
+        me: Peer,
+        target: Id,
+        origin: Origin,
+        parallelism: usize,
+        deadline: Time,
+    ) -> Self {
+        let mut lookup = Self {
+            me,
+            target,
+            origin,
+            parallelism: parallelism.max(1),
+            deadline,
+            nodes: BTreeMap::new(),
+            claim: Vec::new(),
+            self_due: false,
+            round: 0,
+            namer: None,
+            retry_at: None,
+            avoid: Vec::new(),
+            asks: 0,
+            located: None,
+        };
+        lookup.begin_round();
+        lookup
+    }
+
+    /// What is asked for.
+    pub(crate) fn target(&self) -> Id {
+        self.target
+    }
+
+    /// Peers to name to whoever is asked: they could not be reached just now.
+    pub(crate) fn avoid(&self) -> &[Id] {
+        &self.avoid
+    }
+
+    /// The same lookup from its beginning: time passed that this node did not live through.
+    pub(crate) fn restarted(&self, deadline: Time) -> Self {
+        Self::new(
+            self.me.clone(),
+            self.target,
+            self.origin.clone(),
+            self.parallelism,
+            deadline,
+        )
+    }
+
+    /// What to do now. `patience`: how long to wait for a peer before going on with the next one as
+    /// well; `dead`: peers that are asked only when nobody else is left.
+    pub(crate) fn next(
+        &mut self,
+        now: Time,
+        patience: impl Fn(&Peer) -> Duration,
+        dead: impl Fn(&Peer) -> bool,
+    ) -> Next {
+        if let Some(located) = &self.located {
+            return Next::Done(located.clone());
+        }
+        if now >= self.deadline || self.asks >= ASKS_MAX {
+            return Next::Failed(self.failure());
+        }
+        self.give_way_to_others(now);
+        if self.self_due {
+            self.self_due = false;
+            return Next::AskSelf;
+        }
+        if let Some(next) = self.next_claimed(now, &patience) {
+            return next;
+        }
+        let waiting = self
+            .nodes
+            .values()
+            .filter(|node| node.slow_at.is_some_and(|slow| slow > now))
+            .count();
+        if waiting >= self.parallelism {
+            return Next::Wait;
+        }
+        if let Some(id) = self.nearest(&dead) {
+            return self.ask(id, now, &patience);
+        }
+        if waiting > 0 {
+            return Next::Wait;
+        }
+        self.next_round(now, patience, dead)
+    }
+
+    /// When [`Lookup::next`] has something new to say without an answer: a call becomes slow, a round begins, time is up.
+    pub(crate) fn wake(&self, now: Time) -> Time {
+        let slow = self
+            .nodes
+            .values()
+            .filter_map(|node| node.slow_at)
+            .filter(|&slow| slow > now);
+        slow.chain(self.retry_at.filter(|&at| at > now))
+            .chain([self.deadline])
+            .min()
+            .unwrap_or(self.deadline)
+    }
+
+    /// `from` answered. `distance` is the protocol's, to the target; `rtt` that of this call.
+    pub(crate) fn on_answer(
+        &mut self,
+        from: &Peer,
+        route: Route,
+        rtt: Duration,
+        distance: impl Fn(Id) -> Id,
+    ) {
+        let Some(node) = self
+            .nodes
+            .get_mut(&from.id)
+            .filter(|node| node.peer.incarnation == from.incarnation)
+        else {
+            return;
+        };
+        node.slow_at = None;
+        node.silent = false;
+        node.answered_in = self.round;
+        node.rtt = Some(rtt);
+        self.avoid.retain(|&id| id != from.id);
+        self.namer = Some(from.id);
+        if let Route::Owners { hops, arc } = &route
+            && hops
+                .first()
+                .is_some_and(|hop| hop.peer.id == from.id && hop.via == Via::Owner)
+        {
+            self.confirmed(from.id, hops, *arc);
+        } else {
+            self.take_in(Some(from.id), route, distance);
+        }
+    }
+
+    /// This node's own tables answered.
+    pub(crate) fn on_own_answer(&mut self, route: Route, distance: impl Fn(Id) -> Id) {
+        if let Route::Owners { hops, arc } = &route
+            && hops
+                .first()
+                .is_some_and(|hop| hop.peer.id == self.me.id && hop.via == Via::Owner)
+        {
+            let owners = hops.iter().map(|hop| hop.peer.clone()).collect();
+            let path = vec![self.first_step()];
+            self.located = Some(Located {
+                target: self.target,
+                owners,
+                path,
+                arc: *arc,
+            });
+        } else {
+            self.namer = None;
+            self.take_in(None, route, distance);
+        }
+    }
+
+    /// `from` did not answer at all, or is gone. Others are told.
+    pub(crate) fn on_failure(&mut self, from: &Peer) {
+        if let Some(node) = self
+            .nodes
+            .get_mut(&from.id)
+            .filter(|node| node.peer.incarnation == from.incarnation)
+        {
+            node.slow_at = None;
+            node.silent = true;
+            self.shun(from.id);
+        }
+    }
+
+    /// `from` lives but won't say: it is still joining, or busy. It is asked again in the next round.
+    pub(crate) fn on_refusal(&mut self, from: &Peer) {
+        if let Some(node) = self
+            .nodes
+            .get_mut(&from.id)
+            .filter(|node| node.peer.incarnation == from.incarnation)
+        {
+            node.slow_at = None;
+            node.silent = false;
+        }
+    }
+
+    /// Whoever is slow by now counts as out of reach until it answers.
+    fn give_way_to_others(&mut self, now: Time) {
+        let slow = |node: &&Node| node.slow_at.is_some_and(|slow| slow <= now) && !node.silent;
+        let slow: Vec<Id> = self
+            .nodes
+            .values()
+            .filter(slow)
+            .map(|node| node.peer.id)
+            .collect();
+        for id in slow {
+            if let Some(node) = self.nodes.get_mut(&id) {
+                node.silent = true;
+            }
+            self.shun(id);
+        }
+    }
+
+    /// A claimed owner goes before everybody else; the next of the list when it is silent.
+    fn next_claimed(&mut self, now: Time, patience: &impl Fn(&Peer) -> Duration) -> Option<Next> {
+        while let Some(&id) = self.claim.first() {
+            let node = self.nodes.get(&id)?;
+            match node.slow_at {
+                Some(slow) if slow > now => return Some(Next::Wait),
+                None if node.asked_in < self.round => return Some(self.ask(id, now, patience)),
+                // Silent, slow, or it would not say.
+                _ => self.claim.remove(0),
+            };
+        }
+        None
+    }
+
+    /// The nearest peer named in this round that was not asked in it; dead ones last.
+    fn nearest(&self, dead: &impl Fn(&Peer) -> bool) -> Option<Id> {
+        let open = |node: &&Node| {
+            node.named_in == self.round && node.asked_in < self.round && node.slow_at.is_none()
+        };
+        let nearest = self
+            .nodes
+            .values()
+            .filter(open)
+            .min_by_key(|node| (dead(&node.peer), node.distance, node.peer.id));
+        nearest.map(|node| node.peer.id)
+    }
+
+    fn ask(&mut self, id: Id, now: Time, patience: &impl Fn(&Peer) -> Duration) -> Next {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return Next::Wait;
+        };
+        node.asked_in = self.round;
+        node.slow_at = Some(now.plus(patience(&node.peer)));
+        self.asks += 1;
+        Next::Ask(node.peer.clone())
+    }
+
+    /// Nobody is left to ask in this round: wait a little, then go back to whoever led here.
+    fn next_round(
+        &mut self,
+        now: Time,
+        patience: impl Fn(&Peer) -> Duration,
+        dead: impl Fn(&Peer) -> bool,
+    ) -> Next {
+        match self.retry_at {
+            None => {
+                let pause = BACK_OFF
+                    .saturating_mul(1 << (self.round - 1).min(8))
+                    .min(BACK_OFF_MAX);
+                self.retry_at = Some(now.plus(pause));
+                Next::Wait
+            }
+            Some(at) if now < at => Next::Wait,
+            Some(_) => {
+                self.begin_round();
+                self.next(now, patience, dead)
+            }
+        }
+    }
+
+    /// Every third round, and when the node that led here is silent itself, starts from the beginning.
+    fn begin_round(&mut self) {
+        self.retry_at = None;
+        self.round += 1;
+        self.claim.clear();
+        let round = self.round;
+        let namer = self.namer.filter(|_| !round.is_multiple_of(3));
+        if namer.is_none() {
+            // Who was out of reach may be back by now, perhaps in a new life that nobody would name otherwise.
+            self.avoid.clear();
+        }
+        if let Some(node) = namer
+            .and_then(|id| self.nodes.get_mut(&id))
+            .filter(|node| !node.silent)
+        {
+            node.named_in = round;
+            return;
+        }
+        match self.origin.clone() {
+            Origin::Tables => self.self_due = true,
+            Origin::Via { peer, .. } => {
+                let id = peer.id;
+                self.name(
+                    Hop {
+                        peer,
+                        via: Via::Cache,
+                    },
+                    None,
+                    id,
+                );
+            }
+        }
+    }
+
+    fn take_in(&mut self, from: Option<Id>, route: Route, distance: impl Fn(Id) -> Id) {
+        match route {
+            Route::Owners { hops, .. } => {
+                // This node as one of the next holders is no claim that it should look into.
+                let me = self.me.id;
+                let told = |(place, hop): &(usize, Hop)| *place == 0 || hop.peer.id != me;
+                let hops = hops.into_iter().take(HOPS_MAX).enumerate().filter(told);
+                let hops: Vec<Hop> = hops.map(|(_, hop)| hop).collect();
+                let named: Vec<Id> = hops.iter().map(|hop| hop.peer.id).collect();
+                for hop in hops {
+                    let at = distance(hop.peer.id);
+                    self.name(hop, from, at);
+                }
+                // Whoever answered in this round has had its say; behind it in the list nobody can own the target.
+                let answered = |id: &Id| {
+                    self.nodes
+                        .get(id)
+                        .is_some_and(|node| node.answered_in == self.round)
+                };
+                let claim = named.into_iter().take_while(|id| !answered(id));
+                self.claim = claim.filter(|id| self.nodes.contains_key(id)).collect();
+            }
+            Route::Closer(hops) => {
+                self.claim.clear();
+                for hop in hops.into_iter().take(HOPS_MAX) {
+                    let (id, at) = (hop.peer.id, distance(hop.peer.id));
+                    self.name(hop, from, at);
+                    if let Some(node) = self.nodes.get_mut(&id) {
+                        node.named_in = self.round;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Remembers a peer that was named. A newer life of a known one replaces it.
+    fn name(&mut self, hop: Hop, named_by: Option<Id>, distance: Id) {
+        let Hop { peer, via } = hop;
+        if peer.id == self.me.id
+            && (peer.incarnation == self.me.incarnation || peer.addr == self.me.addr)
+        {
+            // By its own tables this node is not the owner: there it says nothing of itself.
+            if named_by.is_some() {
+                self.name_self(&peer);
+            }
+            return;
+        }
+        let round = self.round;
+        let is_origin = named_by.is_none()
+            && matches!(&self.origin, Origin::Via { peer: via, .. } if via.id == peer.id);
+        let node = self.nodes.entry(peer.id).or_insert_with(|| Node {
+            peer: peer.clone(),
+            distance,
+            via,
+            named_by,
+            named_in: 0,
+            asked_in: 0,
+            answered_in: 0,
+            slow_at: None,
+            rtt: None,
+            silent: false,
+        });
+        if node.peer.incarnation < peer.incarnation {
+            node.peer = peer;
+            (node.asked_in, node.answered_in, node.slow_at, node.silent) = (0, 0, None, false);
+        }
+        if is_origin {
+            node.named_in = round;
+        }
+    }
+
+    /// Somebody named this node: in this life its own tables decide, a former life is dead.
+    fn name_self(&mut self, peer: &Peer) {
+        let member = !matches!(self.origin, Origin::Via { member: false, .. });
+        if member && peer.incarnation == self.me.incarnation {
+            self.self_due = true;
+        } else {
+            self.shun(self.me.id);
+        }
+    }
+
+    fn shun(&mut self, id: Id) {
+        if !self.avoid.contains(&id) && self.avoid.len() < HOPS_MAX {
+            self.avoid.push(id);
+        }
+    }
+
+    fn confirmed(&mut self, owner: Id, hops: &[Hop], arc: Option<Range>) {
+        let mut path = Vec::new();
+        let mut at = Some(owner);
+        while let Some(node) = at.and_then(|id| self.nodes.get(&id)) {
+            path.push(Step {
+                peer: node.peer.clone(),
+                rtt: node.rtt,
+                via: Some(node.via),
+            });
+            at = node.named_by;
+        }
+        path.push(self.first_step());
+        path.reverse();
+        let owners = hops.iter().map(|hop| hop.peer.clone()).collect();
+        self.located = Some(Located {
+            target: self.target,
+            owners,
+            path,
+            arc,
+        });
+    }
+
+    fn first_step(&self) -> Step {
+        Step {
+            peer: self.me.clone(),
+            rtt: None,
+            via: None,
+        }
+    }
+
+    fn failure(&self) -> LocateError {
+        let asked = self.nodes.values().filter(|node| node.asked_in > 0);
+        let silent = asked.clone().filter(|node| node.silent).count();
+        LocateError::TimedOut {
+            asked: asked.count(),
+            silent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

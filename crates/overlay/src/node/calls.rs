@@ -1,0 +1,367 @@
+//! Requests to peers: sent, judged, and sent again while a peer is only suspect.
+//!
+//! To a protocol a failed call means that the peer is dead, as Zave's proof has it of a time-out
+//! (TSE 43(12), 2017): its call is repeated here until it is answered or liveness gives the peer up.
+
+use std::time::Duration;
+
+use super::{Node, Phase};
+use crate::liveness::{Miss, Verdict};
+use crate::{
+    Addr, CallId, Departure, Effect, Envelope, Event, Failure, Overlay, Peer, QueryId, Refusal,
+    Request, Response, Time,
+};
+
+/// A refused connection is tried again after this.
+const REFUSED_RETRY: Duration = Duration::from_millis(30);
+
+/// A call that has not ended yet.
+#[derive(Clone, Debug)]
+pub(super) struct Pending<P: Overlay> {
+    /// Whom it is for; none when only an address is known.
+    pub(super) to: Option<Peer>,
+    pub(super) addr: Addr,
+    pub(super) purpose: Purpose<P>,
+    attempt: u32,
+    sent: Time,
+    /// This process was paused meanwhile, so a failure says nothing about the peer.
+    pub(super) spans_pause: bool,
+}
+
+/// What a call is made for.
+#[derive(Clone, Debug)]
+pub(super) enum Purpose<P: Overlay> {
+    /// The protocol's own.
+    Protocol(P::Request),
+    /// A step of a lookup.
+    Lookup(QueryId),
+    /// Settling a suspicion.
+    Probe,
+    /// Looking for a ring.
+    Search,
+    /// Looking for another ring.
+    Greeting,
+    /// Saying goodbye.
+    Depart(Departure),
+}
+
+impl<P: Overlay> Pending<P> {
+    pub(super) fn to_peer(peer: Peer, purpose: Purpose<P>) -> Self {
+        let addr = peer.addr.clone();
+        Self {
+            to: Some(peer),
+            addr,
+            purpose,
+            attempt: 0,
+            sent: Time::default(),
+            spans_pause: false,
+        }
+    }
+
+    pub(super) fn to_addr(addr: Addr, purpose: Purpose<P>) -> Self {
+        Self {
+            to: None,
+            addr,
+            purpose,
+            attempt: 0,
+            sent: Time::default(),
+            spans_pause: false,
+        }
+    }
+
+    fn is_for(&self, peer: &Peer) -> bool {
+        self.to
+            .as_ref()
+            .is_some_and(|to| (to.id, to.incarnation) == (peer.id, peer.incarnation))
+    }
+
+    /// Whether it goes on until the peer answers or is dead.
+    fn insists(&self) -> bool {
+        matches!(self.purpose, Purpose::Protocol(_) | Purpose::Probe)
+    }
+}
+
+impl<P: Overlay> Node<P> {
+    pub(super) fn call_for_protocol(&mut self, to: Peer, request: P::Request) {
+        self.send(Pending::to_peer(to, Purpose::Protocol(request)));
+    }
+
+    pub(super) fn send(&mut self, mut pending: Pending<P>) {
+        let request = match &pending.purpose {
+            Purpose::Protocol(request) => Request::Protocol(request.clone()),
+            Purpose::Lookup(query) => match self.lookup_request(*query) {
+                Some(request) => Request::Protocol(request),
+                None => return,
+            },
+            Purpose::Probe | Purpose::Search | Purpose::Greeting => Request::Hello(self.hello()),
+            Purpose::Depart(departure) => Request::Depart(*departure),
+        };
+        let timeout = match &pending.to {
+            Some(peer) => self.liveness.deadline(peer, pending.attempt),
+            None => self.config.call_timeout_max,
+        };
+        let call = CallId(self.number());
+        let envelope = Envelope {
+            from: self.me.clone(),
+            to: pending.to.clone(),
+            ring: self.ring,
+        };
+        let addr = pending.addr.clone();
+        pending.sent = self.now;
+        pending.spans_pause = false;
+        self.calls.insert(call, pending);
+        self.effects.push_back(Effect::Call {
+            call,
+            addr,
+            envelope,
+            request,
+            timeout,
+        });
+    }
+
+    /// Calls whose pause is over go out again.
+    pub(super) fn resend_due(&mut self) {
+        while let Some(due) = self
+            .retries
+            .first_entry()
+            .filter(|entry| entry.key().0 <= self.now)
+        {
+            let pending = due.remove();
+            self.send(pending);
+        }
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        pending: Pending<P>,
+        response: Response<P>,
+        rtt: Option<Duration>,
+    ) {
+        let waited = self.now.since(pending.sent);
+        if let (Some(peer), Response::Protocol(_) | Response::Departed) = (&pending.to, &response) {
+            self.hear(peer);
+        }
+        if let (Some(peer), Some(rtt), false) = (&pending.to, rtt, pending.spans_pause) {
+            self.liveness.sample(peer, rtt);
+        }
+        match (pending, response) {
+            (
+                Pending {
+                    to: Some(to),
+                    purpose: Purpose::Protocol(request),
+                    ..
+                },
+                Response::Protocol(response),
+            ) => {
+                self.with_protocol(|protocol, ctx| {
+                    protocol.on_reply(&to, request, Ok(response), ctx)
+                });
+            }
+            (
+                Pending {
+                    to: Some(to),
+                    purpose: Purpose::Lookup(query),
+                    ..
+                },
+                Response::Protocol(response),
+            ) => {
+                self.on_lookup_answer(query, &to, &response, rtt.unwrap_or(waited));
+            }
+            (
+                Pending {
+                    to: Some(to),
+                    purpose: Purpose::Probe,
+                    ..
+                },
+                Response::Hello(reply),
+            ) => {
+                self.on_probe_answer(&to, &reply);
+            }
+            (
+                Pending {
+                    addr,
+                    purpose: Purpose::Search,
+                    ..
+                },
+                Response::Hello(reply),
+            ) => self.on_search_answer(&addr, reply),
+            (
+                Pending {
+                    addr,
+                    purpose: Purpose::Greeting,
+                    ..
+                },
+                Response::Hello(reply),
+            ) => self.on_greeted(&addr, reply),
+            (
+                Pending {
+                    purpose: Purpose::Depart(_),
+                    ..
+                },
+                _,
+            ) => {}
+            // An answer to another question: it lives, but that is all.
+            (pending, _) => self.end(
+                pending,
+                Failure::Refused(Refusal::Malformed("response".to_owned())),
+            ),
+        }
+    }
+
+    pub(super) fn failed(&mut self, pending: Pending<P>, failure: Failure) {
+        let Some(peer) = pending.to.clone() else {
+            return self.end(pending, failure);
+        };
+        let miss = match failure {
+            Failure::Refused(Refusal::Gone | Refusal::OtherRing(_)) => {
+                if let Failure::Refused(Refusal::OtherRing(_)) = failure {
+                    self.meeting.alarm(&peer.addr, self.now);
+                }
+                self.declare_dead(&peer, &failure);
+                return self.end(pending, failure);
+            }
+            Failure::Refused(_) => {
+                self.hear(&peer);
+                return self.end(pending, failure);
+            }
+            Failure::TimedOut => Miss::Silent,
+            Failure::Unreachable => Miss::Unreachable,
+        };
+        if pending.spans_pause {
+            return self.restart(pending, failure);
+        }
+        let verdict = self.liveness.missed(&peer, miss, pending.sent, self.now);
+        // Something else of it may be heard for ever while it never answers this: enough is enough.
+        let exhausted = pending.attempt >= 2 * self.config.misses_until_dead;
+        match verdict {
+            Verdict::Suspect if exhausted => {
+                self.declare_dead(&peer, &failure);
+                self.end(pending, failure);
+            }
+            Verdict::Suspect if pending.insists() => self.retry(pending, miss),
+            Verdict::Suspect => {
+                self.end(pending, failure);
+                self.settle_suspicion(&peer, miss);
+            }
+            Verdict::Dead { news } => {
+                if news {
+                    self.mourn(&peer, &failure);
+                }
+                self.end(pending, failure);
+            }
+        }
+    }
+
+    /// Evidence from the layer above, whose calls are not ours to repeat.
+    pub(super) fn weigh(&mut self, peer: &Peer, result: Result<(), Failure>) {
+        let miss = match result {
+            Ok(()) => return self.hear(peer),
+            Err(failure @ Failure::Refused(Refusal::Gone | Refusal::OtherRing(_))) => {
+                return self.declare_dead(peer, &failure);
+            }
+            Err(Failure::Refused(_)) => return self.hear(peer),
+            Err(Failure::TimedOut) => Miss::Silent,
+            Err(Failure::Unreachable) => Miss::Unreachable,
+        };
+        let sent = Time(
+            self.now
+                .0
+                .saturating_sub(self.liveness.deadline(peer, 0).as_micros() as u64),
+        );
+        match self.liveness.missed(peer, miss, sent, self.now) {
+            Verdict::Suspect => self.settle_suspicion(peer, miss),
+            Verdict::Dead { news: true } => self.mourn(peer, &Failure::TimedOut),
+            Verdict::Dead { news: false } => {}
+        }
+    }
+
+    /// `peer` spoke to us in this ring.
+    pub(super) fn hear(&mut self, peer: &Peer) {
+        if self.ring.is_some() && self.liveness.heard(peer, self.now) {
+            self.tell(Event::Up(peer.clone()));
+        }
+    }
+
+    pub(super) fn declare_dead(&mut self, peer: &Peer, failure: &Failure) {
+        if self.liveness.bury(peer, self.now) {
+            self.mourn(peer, failure);
+        }
+    }
+
+    /// `peer` has just been declared dead: nobody waits for it any longer.
+    pub(super) fn mourn(&mut self, peer: &Peer, failure: &Failure) {
+        self.tell(Event::Down(peer.clone()));
+        let calls = self
+            .calls
+            .extract_if(.., |_, pending| pending.is_for(peer))
+            .map(|(_, pending)| pending);
+        let retries = self
+            .retries
+            .extract_if(.., |_, pending| pending.is_for(peer))
+            .map(|(_, pending)| pending);
+        let ended: Vec<Pending<P>> = calls.chain(retries).collect();
+        for pending in ended {
+            self.end(pending, failure.clone());
+        }
+    }
+
+    /// Somebody finds out whether a suspect lives: a call of the protocol's that is under way, or else a Hello.
+    fn settle_suspicion(&mut self, peer: &Peer, miss: Miss) {
+        let under_way = self.calls.values().chain(self.retries.values());
+        let mut insisting = under_way.filter(|pending| pending.insists() && pending.is_for(peer));
+        if insisting.next().is_none() && self.phase == Phase::Up {
+            self.retry(Pending::to_peer(peer.clone(), Purpose::Probe), miss);
+        }
+    }
+
+    fn retry(&mut self, mut pending: Pending<P>, miss: Miss) {
+        pending.attempt += 1;
+        match miss {
+            Miss::Silent => self.send(pending),
+            Miss::Unreachable => {
+                let at = (self.now.plus(REFUSED_RETRY), self.number());
+                self.retries.insert(at, pending);
+            }
+        }
+    }
+
+    /// A failure measured across a pause does not count.
+    fn restart(&mut self, mut pending: Pending<P>, failure: Failure) {
+        if pending.insists() {
+            pending.attempt = 0;
+            self.send(pending);
+        } else {
+            self.end(pending, failure);
+        }
+    }
+
+    /// The one place where a call that failed for good is given back to whoever made it.
+    fn end(&mut self, pending: Pending<P>, failure: Failure) {
+        let Pending {
+            to,
+            addr,
+            purpose,
+            spans_pause,
+            ..
+        } = pending;
+        match (purpose, to) {
+            (Purpose::Protocol(request), Some(to)) => {
+                self.with_protocol(|protocol, ctx| {
+                    protocol.on_reply(&to, request, Err(failure), ctx)
+                });
+            }
+            (Purpose::Lookup(query), Some(to)) => {
+                let silent = match failure {
+                    Failure::TimedOut | Failure::Unreachable => !spans_pause,
+                    Failure::Refused(refusal) => {
+                        matches!(refusal, Refusal::Gone | Refusal::OtherRing(_))
+                    }
+                };
+                self.on_lookup_failure(query, &to, silent);
+            }
+            (Purpose::Search, _) => self.on_search_silence(&addr),
+            (Purpose::Greeting, _) => self.on_greeting_failed(&addr),
+            _ => {}
+        }
+    }
+}

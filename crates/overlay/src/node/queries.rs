@@ -1,0 +1,228 @@
+//! Lookups under way: for the layers above, for the protocol, and for the watch over other rings.
+
+use std::time::Duration;
+
+use ring::Id;
+
+use super::calls::{Pending, Purpose};
+use super::rings::Check;
+use super::{Node, Phase};
+use crate::lookup::{Lookup, Next, Origin};
+use crate::starting::taken;
+use crate::{Effect, Failure, LocateError, Located, Overlay, Peer, QueryId, State, Time};
+
+/// Lookups at a time; beyond that, new ones fail at once.
+const QUERIES_MAX: usize = 16_384;
+
+/// A lookup and who wants to know.
+#[derive(Clone, Debug)]
+pub(super) struct Query {
+    lookup: Lookup,
+    pub(super) asker: Asker,
+    /// Its place in the node's list of wakes.
+    wake: Time,
+}
+
+/// Who wants to know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Asker {
+    /// [`Node::locate`]'s caller.
+    User,
+    /// The protocol.
+    Protocol,
+    /// The watch over other rings.
+    Rings(Check),
+}
+
+impl<P: Overlay> Node<P> {
+    pub(super) fn begin_query(&mut self, target: Id, origin: Origin, asker: Asker) -> QueryId {
+        let id = QueryId(self.number());
+        let member =
+            matches!(self.standing(), State::Ready | State::Leaving) && self.ring.is_some();
+        if asker == Asker::User && (!member || matches!(self.phase, Phase::Departing { .. })) {
+            self.finish(id, asker, target, Err(LocateError::Joining));
+        } else if self.queries.len() >= QUERIES_MAX {
+            self.finish(
+                id,
+                asker,
+                target,
+                Err(LocateError::TimedOut {
+                    asked: 0,
+                    silent: 0,
+                }),
+            );
+        } else {
+            let deadline = self.now.plus(self.config.lookup_timeout);
+            let lookup = Lookup::new(
+                self.me.clone(),
+                target,
+                origin,
+                self.config.lookup_parallelism,
+                deadline,
+            );
+            self.queries.insert(
+                id,
+                Query {
+                    lookup,
+                    asker,
+                    wake: self.now,
+                },
+            );
+            self.drive(id);
+        }
+        id
+    }
+
+    /// Does whatever the lookup wants done now.
+    pub(super) fn drive(&mut self, id: QueryId) {
+        while let Some(query) = self.queries.get_mut(&id) {
+            let liveness = &self.liveness;
+            let next = query.lookup.next(
+                self.now,
+                |peer| liveness.patience(peer),
+                |peer| liveness.is_dead(peer),
+            );
+            let target = query.lookup.target();
+            match next {
+                Next::Ask(peer) => self.send(Pending::to_peer(peer, Purpose::Lookup(id))),
+                Next::AskSelf => {
+                    let mut avoid = liveness.doubtful();
+                    avoid.extend(query.lookup.avoid());
+                    let (protocol, route) = (&self.protocol, self.protocol.route(target, &avoid));
+                    query
+                        .lookup
+                        .on_own_answer(route, |from| protocol.distance(from, target));
+                }
+                Next::Wait => {
+                    let wake = query.lookup.wake(self.now);
+                    self.query_wakes
+                        .remove(&(std::mem::replace(&mut query.wake, wake), id));
+                    self.query_wakes.insert((wake, id));
+                    return;
+                }
+                Next::Done(located) => self.end_query(id, Ok(located)),
+                Next::Failed(error) => self.end_query(id, Err(error)),
+            }
+        }
+    }
+
+    /// The request for one step, as things stand; none when the query is over.
+    pub(super) fn lookup_request(&self, query: QueryId) -> Option<P::Request> {
+        let lookup = &self.queries.get(&query)?.lookup;
+        Some(
+            self.protocol
+                .lookup_request(lookup.target(), lookup.avoid().to_vec()),
+        )
+    }
+
+    pub(super) fn on_lookup_answer(
+        &mut self,
+        query: QueryId,
+        from: &Peer,
+        response: &P::Response,
+        rtt: Duration,
+    ) {
+        let route = self.protocol.lookup_answer(response);
+        let Some(Query { lookup, .. }) = self.queries.get_mut(&query) else {
+            return;
+        };
+        let (protocol, target) = (&self.protocol, lookup.target());
+        match route {
+            Some(route) => lookup.on_answer(from, route, rtt, |id| protocol.distance(id, target)),
+            None => lookup.on_refusal(from),
+        }
+        self.drive(query);
+    }
+
+    pub(super) fn on_lookup_failure(&mut self, query: QueryId, from: &Peer, silent: bool) {
+        let Some(Query { lookup, .. }) = self.queries.get_mut(&query) else {
+            return;
+        };
+        if silent {
+            lookup.on_failure(from);
+        } else {
+            lookup.on_refusal(from);
+        }
+        self.drive(query);
+    }
+
+    /// After a pause: the protocol's lookups begin again, those of the watch are dropped, and a
+    /// user's keep their deadline, since their callers' clocks went on.
+    pub(super) fn restart_queries(&mut self) {
+        let deadline = self.now.plus(self.config.lookup_timeout);
+        let queries = self
+            .queries
+            .iter()
+            .map(|(id, query)| (*id, query.asker))
+            .collect::<Vec<_>>();
+        for (id, asker) in queries {
+            match (asker, self.queries.get_mut(&id)) {
+                (Asker::Protocol, Some(query)) => {
+                    query.lookup = query.lookup.restarted(deadline);
+                    self.drive(id);
+                }
+                (Asker::Rings(_), _) => drop(self.drop_query(id)),
+                _ => {}
+            }
+        }
+    }
+
+    /// This node leaves its ring: nothing that was asked in it can be answered.
+    pub(super) fn abandon_queries(&mut self) {
+        self.query_wakes.clear();
+        let queries = std::mem::take(&mut self.queries);
+        for (id, query) in queries
+            .into_iter()
+            .filter(|(_, query)| query.asker == Asker::User)
+        {
+            self.finish(
+                id,
+                query.asker,
+                query.lookup.target(),
+                Err(LocateError::Joining),
+            );
+        }
+    }
+
+    pub(super) fn drop_query(&mut self, id: QueryId) -> Option<Query> {
+        let query = self.queries.remove(&id)?;
+        self.query_wakes.remove(&(query.wake, id));
+        Some(query)
+    }
+
+    fn end_query(&mut self, id: QueryId, result: Result<Located, LocateError>) {
+        if let Some(query) = self.drop_query(id) {
+            self.finish(id, query.asker, query.lookup.target(), result);
+        }
+    }
+
+    fn finish(
+        &mut self,
+        id: QueryId,
+        asker: Asker,
+        target: Id,
+        result: Result<Located, LocateError>,
+    ) {
+        match asker {
+            Asker::User => self
+                .effects
+                .push_back(Effect::Located { query: id, result }),
+            Asker::Rings(check) => self.on_check_located(check, result),
+            Asker::Protocol => {
+                if let Some(holder) = self.rival(target, &result) {
+                    return self.refuse(taken(&holder));
+                }
+                let found = result.map_err(|_| Failure::TimedOut);
+                self.with_protocol(|protocol, ctx| protocol.on_located(target, found, ctx));
+            }
+        }
+    }
+
+    /// While joining: the live node at another address that holds this node's own identifier.
+    fn rival(&self, target: Id, result: &Result<Located, LocateError>) -> Option<Peer> {
+        let owner = result.as_ref().ok()?.owners.first()?;
+        let ours =
+            target == self.me.id && owner.id == self.me.id && self.standing() == State::Joining;
+        (ours && owner.addr != self.me.addr).then(|| owner.clone())
+    }
+}
