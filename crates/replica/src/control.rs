@@ -1,272 +1,473 @@
 //! The machine that decides who holds what.
+//!
+//! One value plays all parts of a node at once, each in a file of its own: the coordinator of the arcs that
+//! the overlay says it owns (`coordinator`, `proposer`, `lost_majority`), a voter about the sets it is a
+//! member of (`acceptor`), a newcomer to others (`newcomer`), a primary (`primary`), a member that notices
+//! when it hears nothing (`member`), and a leaver (`leaver`). Everything is driven by level, not by edge:
+//! [`Control::tick`] compares what is with what should be and does the next step, so nothing that gets lost
+//! on the way needs a case of its own.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use overlay::{Peer, RingId, Time, View};
+use overlay::{Failure, Peer, RingId, Share, State, Time, View};
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg32;
 use ring::{Id, Range};
 
-use crate::{Answer, Member, Piece, Request, Response, Set};
+use crate::arcs::Arcs;
+use crate::coordinator::{Inquiry, Lesson};
+use crate::jobs::Jobs;
+use crate::local::{Duty, Local, Primary, Release};
+use crate::notice::Notice;
+use crate::peers::Peers;
+use crate::proposer::Proposal;
+use crate::retry::Retries;
+use crate::{
+    Answer, CallId, Config, Effect, Event, Holding, Holdings, JobId, LeaveProgress, Learner, Member, Piece, Request,
+    Response, Role, Set,
+};
 
-/// Parameters, the same in a whole cluster where they say so.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Config {
-    /// Copies of each record (cluster-wide).
-    pub replicas: usize,
-    /// After a majority of a set has been gone for so long the survivors go on alone; `None`: never.
-    pub lost_majority_after: Option<Duration>,
-    /// How long a peer that announced *stop* counts as coming back.
-    pub stopped_for: Duration,
-    /// How often a primary tells a set's members that it still holds.
-    pub refresh_period: Duration,
-}
-
-/// Numbers a call of this machine; never reused.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct CallId(pub u64);
-
-/// Numbers a job; never reused.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct JobId(pub u64);
-
-/// Work on records that the driver does beside this machine, and whose end it reports.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Job {
-    /// Fetch, for every key of `range`, the newest version held by a majority of `set`, the primary
-    /// among them when `primary_alive`; offer the primary what is newer here. This node is not a member of `set` (or its store is not whole).
-    Sync {
-        /// The range.
-        range: Range,
-        /// The accepted set that is fetched from.
-        set: Set,
-    },
-    /// This node is the primary of `set` now: learn, for every key of `range`, the newest version held
-    /// by a majority of `before` (itself counts if it is one of them). The listing calls carry `set`, so
-    /// whoever answers takes part in nothing older any more.
-    Takeover {
-        /// The range.
-        range: Range,
-        /// The set that this node is the primary of.
-        set: Set,
-        /// The set before it.
-        before: Set,
-    },
-    /// Bring a member of `set` up to what this primary holds. Ends well when it has everything.
-    Spread {
-        /// The range.
-        range: Range,
-        /// The set.
-        set: Set,
-        /// The member.
-        to: Member,
-    },
-}
-
-/// What the driver must do.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Effect {
-    /// Ask a peer; end it exactly once through [`Control::on_reply`].
-    Call {
-        /// Its number.
-        call: CallId,
-        /// Whom.
-        to: Peer,
-        /// What.
-        request: Request,
-        /// When to give up.
-        timeout: Duration,
-    },
-    /// Keep these pieces (all there are) on disk, before any answer or effect that comes after this one is let go.
-    Persist(Vec<Piece>),
-    /// The view that request handlers act by has changed: swap it in, and wait until no handler acts by
-    /// the old one, before any answer or effect that comes after this one is let go.
-    Publish(Holdings),
-    /// Do this beside; report through [`Control::on_job`].
-    Start(JobId, Job),
-    /// Stop doing it.
-    Cancel(JobId),
-    /// Find the owner of `target` through the overlay; report through [`Control::on_located`].
-    Locate(Id),
-    /// Worth a line in the log, a count, or more.
-    Event(Event),
-}
-
-/// News for humans and metrics.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Event {
-    /// A set was accepted and this node has to do with it.
-    Accepted(Range, Set),
-    /// Survivors went on without the majority of a set: who is missing.
-    LostMajority(Range, Set, Vec<Member>),
-    /// A range that nobody alive knew anything about was begun empty.
-    BegunEmpty(Range),
-    /// Worth a line in the log.
-    Note(String),
-}
-
-/// A node's part in a range.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Role {
-    /// Orders the range's writes and answers its reads.
-    Primary {
-        /// Newcomers: every write is sent to them.
-        learners: Vec<Learner>,
-        /// Everything that this primary held when the set was accepted is on a majority of it.
-        settled: bool,
-    },
-    /// Is the primary, and still learns what the set before it holds: answers nobody yet.
-    TakingOver,
-    /// Holds a copy that counts.
-    Member,
-    /// Holds a copy that does not count: a newcomer, or not in the set any more.
-    Outside,
-}
-
-/// A newcomer that a primary sends every write to.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Learner {
-    /// The newcomer.
-    pub member: Member,
-    /// It has everything: no write is done without it, or else it is dropped first ([`Control::drop_learner`]).
-    pub synced: bool,
-}
-
-/// One range of [`Holdings`].
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Holding {
-    /// The range.
-    pub range: Range,
-    /// The newest accepted set that is known here.
-    pub set: Set,
-    /// This node's part.
-    pub role: Role,
-    /// Why the range can't be served just now, if so: who is missing.
-    pub missing: Vec<Member>,
-    /// This node has accepted a proposal for a later set: it takes no write under `set` any more.
-    pub fenced: bool,
-}
-
-/// The immutable view that request handlers act by. Ranges do not overlap; in order of `range.upto`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Holdings {
-    /// The ranges this node knows a set of.
-    pub ranges: Vec<Holding>,
-}
-
-impl Holdings {
-    /// What is known about the range that `id` falls in.
-    pub fn find(&self, id: Id) -> Option<&Holding> {
-        self.ranges.iter().find(|holding| holding.range.contains(id))
-    }
-}
-
-/// How far a leaver's hand-over is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct LeaveProgress {
-    /// Pieces that still name this node.
-    pub remaining: usize,
-    /// Nobody is there to take them: the last member.
-    pub alone: bool,
-}
+/// How often the machine looks again while something is to be done.
+const BUSY_PERIOD: Duration = Duration::from_millis(100);
+/// And while nothing is.
+const IDLE_PERIOD: Duration = Duration::from_millis(1_000);
+/// Deadline of a call.
+const CALL_TIMEOUT: Duration = Duration::from_millis(1_000);
 
 /// The machine that decides who holds what: acceptor, proposer, newcomer and primary in one.
 #[derive(Clone, Debug)]
 pub struct Control {
-    me: Member,
+    pub(crate) me: Member,
+    pub(crate) config: Config,
+    pub(crate) locals: Arcs<Local>,
+    pub(crate) peers: Peers,
+    pub(crate) shares: Vec<Share>,
+    pub(crate) leaving: bool,
+    /// Nobody else is alive, as far as is known.
+    pub(crate) alone: bool,
+    pub(crate) wall_ms: u64,
+    /// The highest ballot round seen anywhere.
+    pub(crate) round: u64,
+    pub(crate) proposals: Vec<Proposal>,
+    pub(crate) proposals_begun: u64,
+    pub(crate) lessons: Vec<Lesson>,
+    pub(crate) inquiry: Option<Inquiry>,
+    /// Where proposals must be cut because some acceptor's pieces end there, and when that was learnt.
+    pub(crate) cuts: BTreeMap<Id, Time>,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) notices_begun: u64,
+    pub(crate) jobs: Jobs,
+    pub(crate) retries: Retries,
+    pub(crate) located: BTreeMap<Id, Time>,
+    pub(crate) refresh_at: Time,
+    pub(crate) farewell_at: Time,
+    /// This node came back with pieces of its ring, and so may have missed what others announced before.
+    pub(crate) came_back: bool,
+    /// Nodes that those pieces name: until they are seen, they may have been stopped on purpose.
+    pub(crate) from_disk: Vec<Id>,
+    pub(crate) started: Option<Time>,
+    /// Something is under way: look again soon.
+    pub(crate) busy: bool,
+    calls: BTreeMap<CallId, Pending>,
+    last_call: u64,
+    outbox: Vec<Effect>,
+    effects: VecDeque<Effect>,
+    persisted: Vec<Piece>,
+    published: Holdings,
+    wake: Time,
+    rng: Pcg32,
 }
 
-#[expect(unused_variables, clippy::todo, reason = "the shape first")]
+/// A call under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    pub(crate) to: Peer,
+    pub(crate) asked: Asked,
+}
+
+/// What a call was for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Asked {
+    Prepare { proposal: u64, member: Member },
+    Accept { proposal: u64, member: Member },
+    Install { range: Range, number: u64, notice: Option<u64> },
+    Sets { range: Range },
+    Learn { range: Range, number: u64 },
+    Register { range: Range, number: u64 },
+    Synced { range: Range, number: u64 },
+    Leaving { told: Vec<(Range, u64)> },
+}
+
 impl Control {
     /// With the pieces that the disk holds.
     pub fn new(me: Member, config: Config, disk: Vec<Piece>, seed: u64) -> Self {
-        todo!()
+        let mut control = Self {
+            peers: Peers::new(me.clone()),
+            me,
+            config,
+            locals: Arcs::default(),
+            shares: Vec::new(),
+            leaving: false,
+            alone: false,
+            wall_ms: 0,
+            round: 0,
+            proposals: Vec::new(),
+            proposals_begun: 0,
+            lessons: Vec::new(),
+            inquiry: None,
+            cuts: BTreeMap::new(),
+            notices: Vec::new(),
+            notices_begun: 0,
+            jobs: Jobs::default(),
+            retries: Retries::default(),
+            located: BTreeMap::new(),
+            refresh_at: Time::default(),
+            farewell_at: Time::default(),
+            came_back: !disk.is_empty(),
+            from_disk: Vec::new(),
+            started: None,
+            busy: false,
+            calls: BTreeMap::new(),
+            last_call: 0,
+            outbox: Vec::new(),
+            effects: VecDeque::new(),
+            persisted: Vec::new(),
+            published: Holdings::default(),
+            wake: Time::default(),
+            rng: Pcg32::seed_from_u64(seed),
+        };
+        control.restore(disk);
+        control
     }
 
     /// This node has just started a ring that never was before: it holds all of it, empty.
-    pub fn found(&mut self, now: Time, ring: RingId) {
-        todo!()
+    pub fn found(&mut self, now: Time, _ring: RingId) {
+        self.forget(now);
+        let set = Set { number: 1, members: vec![self.me.clone()], forced: false };
+        self.adopt(now, Range::full(self.me.peer.id), &set, None);
+        self.evaluate(now);
     }
 
     /// This node leaves its ring for another: everything known about sets is void there, the records stay to be offered.
     pub fn forget(&mut self, now: Time) {
-        todo!()
+        self.locals.clear();
+        self.proposals.clear();
+        self.lessons.clear();
+        self.notices.clear();
+        self.calls.clear();
+        self.cuts.clear();
+        self.inquiry = None;
+        self.from_disk.clear();
+        self.came_back = false;
+        self.shares.clear();
+        self.evaluate(now);
     }
 
     /// The overlay's view changed: shares, who lives, this node's standing. `wall_ms` is the wall clock.
     pub fn on_view(&mut self, now: Time, view: &View, wall_ms: u64) {
-        todo!()
+        self.wall_ms = self.wall_ms.max(wall_ms);
+        self.me.peer = view.me.clone();
+        self.peers.on_view(&self.me, view);
+        let serving = matches!(view.state, State::Ready | State::Leaving);
+        self.shares = if serving { view.shares.clone() } else { Vec::new() };
+        self.evaluate(now);
     }
 
     /// The process was paused: nothing that was measured across the gap counts.
     pub fn on_pause(&mut self, now: Time) {
-        todo!()
+        self.peers.on_pause();
+        self.inquiry = None;
+        for (_, local) in self.locals.values_mut() {
+            local.heard = now;
+            local.lost_since = local.lost_since.map(|_| now);
+        }
+        self.evaluate(now);
     }
 
     /// Answer a peer. The answer may go out only after the effects that this left were carried out in order.
     pub fn serve(&mut self, now: Time, from: &Member, request: Request) -> Response {
-        todo!()
+        self.peers.on_word(from);
+        let answer = match request {
+            Request::Sets { range, known } => self.serve_sets(now, range, known),
+            Request::Prepare { range, after, ballot } => self.prepare(range, after, ballot),
+            Request::Accept { range, after, ballot, set } => self.accept(now, range, after, ballot, set),
+            Request::Install { range, set, before } => self.install(now, range, set, before),
+            Request::Learn { range, set } => self.serve_learn(now, from, range, &set),
+            Request::Register { range, number } => self.register(now, from, range, number),
+            Request::Synced { range, number } => self.mark_synced(from, range, number),
+            Request::Leaving => self.serve_leaving(from),
+        };
+        self.flush();
+        Response { me: self.me.clone(), leaving: self.leaving, answer }
     }
 
     /// A call ended.
-    pub fn on_reply(&mut self, now: Time, call: CallId, result: Result<Response, overlay::Failure>) {
-        todo!()
+    pub fn on_reply(&mut self, now: Time, call: CallId, result: Result<Response, Failure>) {
+        let Some(pending) = self.calls.remove(&call) else { return };
+        match result {
+            Ok(response) => {
+                self.peers.on_response(&response);
+                self.on_answer(now, pending, response);
+            }
+            Err(failure) => {
+                self.peers.on_failure(now, &pending.to, &failure);
+                self.on_silence(now, &pending);
+            }
+        }
+        self.evaluate(now);
     }
 
     /// A job ended; `Err` says why, it is started again later where it is still wanted.
     pub fn on_job(&mut self, now: Time, job: JobId, result: Result<(), String>) {
-        todo!()
+        self.job_ended(now, job, result);
+        self.evaluate(now);
     }
 
     /// A lookup asked for by [`Effect::Locate`] ended.
     pub fn on_located(&mut self, now: Time, target: Id, owner: Option<Peer>) {
-        todo!()
+        if let Some(owner) = owner {
+            self.ask_owner(target, owner);
+        }
+        self.evaluate(now);
     }
 
     /// A storage call met somebody who knows this newer set.
     pub fn on_newer(&mut self, now: Time, range: Range, set: Set) {
-        todo!()
+        self.learn_set(now, range, &set);
+        self.evaluate(now);
     }
 
     /// A write could not be brought to a synced learner in time: it must not count as synced any more
-    /// before that write is acknowledged.
-    pub fn drop_learner(&mut self, now: Time, range: Range, number: u64, learner: &Member) {
-        todo!()
+    /// before that write is acknowledged. False when it is too late for that, because the learner may already
+    /// be in a later set: then the write must fail.
+    pub fn drop_learner(&mut self, now: Time, range: Range, number: u64, learner: &Member) -> bool {
+        let dropped = self.take_off(now, range, number, learner);
+        self.flush();
+        dropped
     }
 
     /// A write did not reach this member of a set that this node is the primary of: spread to it again.
     pub fn on_lagging(&mut self, now: Time, range: Range, number: u64, member: &Member) {
-        todo!()
+        self.mark_behind(range, number, member);
+        self.wake = self.wake.min(now.plus(BUSY_PERIOD));
     }
 
     /// Hand everything over; see [`Control::leave_progress`].
     pub fn leave(&mut self, now: Time) {
-        todo!()
+        self.leaving = true;
+        self.farewell_at = now;
+        self.part_as_newcomer(now);
+        self.evaluate(now);
     }
 
     /// How far that is.
     pub fn leave_progress(&self) -> LeaveProgress {
-        todo!()
+        self.farewell_progress()
     }
 
     /// Handle what is due.
     pub fn tick(&mut self, now: Time, wall_ms: u64) {
-        todo!()
+        self.wall_ms = self.wall_ms.max(wall_ms);
+        self.evaluate(now);
     }
 
     /// When [`Control::tick`] is wanted next.
     pub fn next_wake(&self) -> Option<Time> {
-        todo!()
+        Some(self.wake)
     }
 
     /// The next thing to do, in order.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        todo!()
+        self.effects.pop_front()
     }
 
     /// What handlers act by.
     pub fn holdings(&self) -> Holdings {
-        todo!()
+        self.published.clone()
+    }
+
+    /// Compares what is with what should be, and does the next step of everything.
+    fn evaluate(&mut self, now: Time) {
+        self.busy = false;
+        self.note_start(now);
+        self.expire_proposals(now);
+        self.watch_majorities(now);
+        self.coordinate(now);
+        self.be_newcomer(now);
+        self.be_primary(now);
+        self.be_member(now);
+        self.say_farewell(now);
+        self.send_notices(now);
+        self.prune(now);
+        self.locals.settle();
+        self.flush();
+        let period = if self.busy { BUSY_PERIOD } else { IDLE_PERIOD };
+        self.wake = now.plus(self.jittered(period));
+    }
+
+    /// Something changed outside of [`Control::evaluate`]: look soon.
+    pub(crate) fn hurry(&mut self) {
+        self.wake = Time::default();
+    }
+
+    /// Between three quarters and five quarters of `period`.
+    pub(crate) fn jittered(&mut self, period: Duration) -> Duration {
+        let micros = u64::try_from(period.as_micros()).unwrap_or(u64::MAX).max(2);
+        Duration::from_micros(micros - micros / 4 + self.rng.next_u64() % (micros / 2))
+    }
+
+    pub(crate) fn call(&mut self, to: Peer, request: Request, asked: Asked) {
+        self.last_call += 1;
+        let call = CallId(self.last_call);
+        self.calls.insert(call, Pending { to: to.clone(), asked });
+        self.outbox.push(Effect::Call { call, to, request, timeout: CALL_TIMEOUT });
+    }
+
+    /// Whether a call for this is under way.
+    pub(crate) fn calling(&self, to: Id, is: impl Fn(&Asked) -> bool) -> bool {
+        self.calls.values().any(|pending| pending.to.id == to && is(&pending.asked))
+    }
+
+    pub(crate) fn emit(&mut self, effect: Effect) {
+        self.outbox.push(effect);
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.outbox.push(Effect::Event(event));
+    }
+
+    /// Lets the effects go: first what must be on disk, then what handlers must see, then the rest.
+    fn flush(&mut self) {
+        let pieces: Vec<Piece> = self.locals.iter().map(|(range, local)| local.piece(range, &self.me)).collect();
+        if pieces != self.persisted {
+            self.persisted.clone_from(&pieces);
+            self.effects.push_back(Effect::Persist(pieces));
+        }
+        let holdings = self.compute_holdings();
+        if holdings != self.published {
+            self.published.clone_from(&holdings);
+            self.effects.push_back(Effect::Publish(holdings));
+        }
+        self.effects.extend(self.outbox.drain(..));
+    }
+
+    fn compute_holdings(&self) -> Holdings {
+        let ranges = self.locals.iter().map(|(range, local)| Holding {
+            range,
+            set: local.set.clone(),
+            role: self.role(local),
+            missing: local.missing.clone(),
+            fenced: local.accepted.is_some(),
+        });
+        Holdings { ranges: ranges.collect() }
+    }
+
+    fn role(&self, local: &Local) -> Role {
+        match &local.duty {
+            Duty::TakingOver => Role::TakingOver,
+            Duty::Primary(Primary { learners, settled, .. }) => {
+                let learners: Vec<Learner> = learners.clone();
+                Role::Primary { learners, settled: *settled }
+            }
+            Duty::None if local.set.includes(&self.me) => Role::Member,
+            Duty::None => Role::Outside,
+        }
+    }
+
+    /// The number of the newest set and whether this node was in an older one decide what it does from now on.
+    pub(crate) fn adopt(&mut self, now: Time, range: Range, set: &Set, before: Option<&Set>) {
+        let mut parts: Vec<(Range, Option<Local>)> =
+            self.locals.over(range).into_iter().map(|(part, local)| (part, Some(local))).collect();
+        parts.extend(self.locals.gaps(range).into_iter().map(|gap| (gap, None)));
+        for (part, old) in parts {
+            if old.as_ref().is_some_and(|old| !set.supersedes(&old.set)) {
+                continue;
+            }
+            let was_in = old.as_ref().is_some_and(|old| old.set.includes(&self.me));
+            if was_in || set.includes(&self.me) {
+                self.event(Event::Accepted(part, set.clone()));
+            }
+            let local = self.succeed(now, set, before, old);
+            self.locals.put(part, local);
+            self.busy = true;
+        }
+        self.hurry();
+    }
+
+    fn succeed(&self, now: Time, set: &Set, before: Option<&Set>, old: Option<Local>) -> Local {
+        let mut local = Local::new(now, set.clone());
+        local.before = before.cloned();
+        if let Some(old) = &old {
+            if !set.includes(&self.me) && (old.set.includes(&self.me) || old.release != Release::Free) {
+                local.release = Release::Needed;
+            }
+        }
+        if set.primary().is(&self.me) {
+            // Whoever ordered the writes of the very set before has everything that counts.
+            let served = old.is_some_and(|old| {
+                old.primary().is_some() && before.is_some_and(|before| before.number == old.set.number)
+            });
+            let alone = before.unwrap_or(set).members.iter().all(|member| member.is(&self.me));
+            let at_once = served || alone;
+            local.duty = if at_once { Duty::Primary(Primary::of(set)) } else { Duty::TakingOver };
+        }
+        local
+    }
+
+    fn restore(&mut self, disk: Vec<Piece>) {
+        for piece in disk {
+            for member in &piece.set.members {
+                if member.peer.id != self.me.peer.id && !self.from_disk.contains(&member.peer.id) {
+                    self.from_disk.push(member.peer.id);
+                }
+            }
+            let promised = piece.promised.map_or(0, |ballot| ballot.round);
+            let accepted = piece.accepted.as_ref().map_or(0, |(ballot, _)| ballot.round);
+            self.round = self.round.max(promised).max(accepted);
+            let mut local = Local::from_piece(Time::default(), &piece);
+            if piece.set.primary().is(&self.me) {
+                let alone = piece.set.members.len() == 1;
+                local.duty = if alone { Duty::Primary(Primary::of(&piece.set)) } else { Duty::TakingOver };
+            }
+            self.locals.put(piece.range, local);
+        }
+        self.persisted = self.locals.iter().map(|(range, local)| local.piece(range, &self.me)).collect();
+        self.flush();
+    }
+
+    fn note_start(&mut self, now: Time) {
+        if self.started.is_none() {
+            self.started = Some(now);
+            for (_, local) in self.locals.values_mut() {
+                local.heard = now;
+            }
+        }
+    }
+
+    fn on_answer(&mut self, now: Time, pending: Pending, response: Response) {
+        if let Answer::Pieces(pieces) = &response.answer {
+            self.learn_pieces(now, pieces);
+        }
+        match pending.asked {
+            Asked::Prepare { proposal, member } => self.on_prepared(now, proposal, &member, response),
+            Asked::Accept { proposal, member } => self.on_accepted(now, proposal, &member, response),
+            Asked::Install { range, number, notice } => self.on_installed(range, number, notice, &response),
+            Asked::Sets { range } => self.on_sets(now, range, &response),
+            Asked::Learn { range, number } => self.on_lesson(now, range, number, response),
+            Asked::Register { range, number } => self.on_registered(now, range, number, &response),
+            Asked::Synced { range, number } => self.on_synced(now, range, number, &response),
+            Asked::Leaving { told } => self.on_released(&told, &response),
+        }
+    }
+
+    fn on_silence(&mut self, now: Time, pending: &Pending) {
+        match &pending.asked {
+            Asked::Register { number, .. } | Asked::Synced { number, .. } => {
+                self.back_off(now, crate::retry::Kind::Newcomer, pending.to.id, *number);
+            }
+            Asked::Learn { .. } => self.on_lesson_lost(now, &pending.to),
+            _ => {}
+        }
     }
 }
-
-#[expect(dead_code, reason = "the shape first")]
-fn unused(_: Answer) {}

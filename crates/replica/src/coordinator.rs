@@ -1,0 +1,334 @@
+//! What the owner of an arc does for it, whether it is in the arc's set or not: find out which set is the
+//! newest, have wanted holders fetch the records, and propose the next set.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use overlay::{Peer, Share, Time};
+use ring::{Id, Range};
+
+use crate::control::Asked;
+use crate::local::Local;
+use crate::next_set::{Health, Situation, next_members};
+use crate::{Answer, Control, Member, Piece, Request, Response, Set};
+
+/// How often a newcomer is asked how far it is.
+const POLL_PERIOD: Duration = Duration::from_millis(200);
+/// After a refusal, a newcomer is asked again so late.
+const REFUSED_FOR: Duration = Duration::from_millis(700);
+/// A change does not wait longer for newcomers that are still fetching, once there is something to change without them.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Somebody else's unfinished proposal is left alone for so long.
+const UNFINISHED_FOR: Duration = Duration::from_millis(500);
+/// How often the same peer is asked what it knows.
+const INQUIRY_PERIOD: Duration = Duration::from_millis(500);
+/// Peers asked at the same time.
+const INQUIRY_WIDTH: usize = 8;
+
+/// A wanted holder that was asked to fetch a range.
+#[derive(Clone, Debug)]
+pub(crate) struct Lesson {
+    range: Range,
+    number: u64,
+    to: Id,
+    state: LessonState,
+    due: Time,
+}
+
+#[derive(Clone, Debug)]
+enum LessonState {
+    Learning,
+    Learnt(Member),
+    Refused,
+}
+
+/// Asking around about arcs that nobody here knows a (living) set of.
+#[derive(Clone, Debug)]
+pub(crate) struct Inquiry {
+    /// The arcs.
+    pub(crate) ranges: Vec<Range>,
+    /// Since when.
+    pub(crate) since: Time,
+    asked: BTreeMap<Id, Time>,
+    answered: BTreeSet<Id>,
+}
+
+impl Control {
+    /// Looks after every arc that the overlay says is this node's.
+    pub(crate) fn coordinate(&mut self, now: Time) {
+        let shares = self.shares.clone();
+        let parts: Vec<(usize, Range, Local)> = shares
+            .iter()
+            .enumerate()
+            .flat_map(|(share, Share { range, .. })| {
+                self.locals.over(*range).into_iter().map(move |(part, local)| (share, part, local))
+            })
+            .collect();
+        self.forget_lessons(&parts);
+        // One number for all, so that neighbours whose sets come to be the same join.
+        let number = 1 + parts.iter().map(|(_, _, local)| local.set.number).max().unwrap_or(0);
+        for (share, range, local) in parts {
+            self.coordinate_part(now, &shares[share], range, &local, number);
+        }
+        self.inquire(now);
+    }
+
+    fn coordinate_part(&mut self, now: Time, share: &Share, range: Range, local: &Local, number: u64) {
+        for member in &local.set.members {
+            self.verify(now, range, member);
+        }
+        if !self.has_majority(now, &local.set) {
+            return;
+        }
+        let (eligible, last) = self.eligible(now, share);
+        let mut wanted = Vec::new();
+        let mut waiting = false;
+        for peer in eligible {
+            if wanted.len() >= self.config.replicas {
+                break;
+            }
+            match self.candidate(now, range, &local.set, &peer) {
+                Candidate::Ready(member) => wanted.push(member),
+                Candidate::Fetching => waiting = true,
+                Candidate::Refuses => {}
+            }
+        }
+        let stays = |member: &Member| Some(member.peer.id) == last || !self.is_leaving(member.peer.id);
+        let health = |member: &Member| Health { alive: self.peers.alive(now, member), leaving: !stays(member) };
+        let owner = stays(&self.me).then_some(&self.me);
+        let situation =
+            Situation { current: &local.set, wanted: &wanted, waiting, replicas: self.config.replicas, owner };
+        let members = next_members(&situation, health);
+        let urgent = !self.peers.alive(now, local.set.primary());
+        self.pursue(now, range, local, Set { number, members, forced: false }, waiting && !urgent);
+    }
+
+    /// Proposes `next` if it says something new, or if somebody's proposal was left unfinished.
+    fn pursue(&mut self, now: Time, range: Range, local: &Local, next: Set, waiting: bool) {
+        let unfinished = local.unfinished
+            || local.accepted.is_some() && local.fenced_at.is_some_and(|at| now.since(at) > UNFINISHED_FOR);
+        let changed = next.members != local.set.members;
+        self.busy |= changed || waiting || local.accepted.is_some();
+        let since = if changed && waiting { local.waiting_since.or(Some(now)) } else { None };
+        if since != local.waiting_since {
+            self.locals.update(range, |_, local| local.waiting_since = since);
+        }
+        let patient = since.is_some_and(|since| now.since(since) < PATIENCE);
+        if unfinished || changed && !patient {
+            self.propose(now, range, &local.set, &next);
+        }
+    }
+
+    /// Who may be in the next set, in order of preference. While everybody is leaving the one with the lowest
+    /// identifier takes all, which is also told.
+    fn eligible(&self, now: Time, share: &Share) -> (Vec<Peer>, Option<Id>) {
+        let me = self.me.peer.id;
+        let stays = |peer: &Peer| !self.is_leaving(peer.id) && (peer.id == me || self.peers.peer_alive(now, peer));
+        let holders: Vec<Peer> = share.holders.iter().filter(|peer| stays(peer)).cloned().collect();
+        if !holders.is_empty() {
+            return (holders, None);
+        }
+        let mut living = self.peers.living(now);
+        living.sort_by_key(|peer| me.distance_to(peer.id));
+        let others: Vec<Peer> = living.iter().filter(|peer| stays(peer)).cloned().collect();
+        if !others.is_empty() {
+            return (others, None);
+        }
+        living.push(self.me.peer.clone());
+        let lowest = living.into_iter().min_by_key(|peer| peer.id);
+        let id = lowest.as_ref().map(|peer| peer.id);
+        (lowest.into_iter().collect(), id)
+    }
+
+    pub(crate) fn is_leaving(&self, id: Id) -> bool {
+        if id == self.me.peer.id { self.leaving } else { self.peers.leaving(id) }
+    }
+
+    /// How far a wanted holder is; asks it to fetch the range if it should.
+    fn candidate(&mut self, now: Time, range: Range, set: &Set, peer: &Peer) -> Candidate {
+        if let Some(member) = self.peers.member(peer)
+            && let Some(member) = set.members.iter().find(|one| one.is(&member))
+        {
+            return Candidate::Ready(member.clone());
+        }
+        if let Some(member) = set.members.iter().find(|one| one.peer.id == peer.id)
+            && self.peers.unverified(member)
+        {
+            return Candidate::Ready(member.clone());
+        }
+        if !self.peers.alive(now, set.primary()) {
+            return Candidate::Refuses;
+        }
+        if peer.id == self.me.peer.id {
+            let me = self.me.clone();
+            return match self.serve_learn(now, &me.clone(), range, set) {
+                Answer::Learnt { number } if number == set.number => Candidate::Ready(me),
+                Answer::No(_) => Candidate::Refuses,
+                _ => Candidate::Fetching,
+            };
+        }
+        self.teach(now, range, set, peer)
+    }
+
+    fn teach(&mut self, now: Time, range: Range, set: &Set, peer: &Peer) -> Candidate {
+        let number = set.number;
+        let is_it = |lesson: &Lesson| lesson.range == range && lesson.number == number && lesson.to == peer.id;
+        let calling = self.calling(peer.id, |asked| *asked == Asked::Learn { range, number });
+        let place = self.lessons.iter().position(is_it).unwrap_or_else(|| {
+            let state = LessonState::Learning;
+            self.lessons.push(Lesson { range, number, to: peer.id, state, due: now });
+            self.lessons.len() - 1
+        });
+        let lesson = &mut self.lessons[place];
+        if lesson.due <= now && !calling {
+            lesson.due = now.plus(POLL_PERIOD);
+            let to = self.peers.member(peer).map_or_else(|| peer.clone(), |member| member.peer);
+            self.call(to, Request::Learn { range, set: set.clone() }, Asked::Learn { range, number });
+        }
+        match &self.lessons[place].state {
+            LessonState::Learning => Candidate::Fetching,
+            LessonState::Learnt(member) => Candidate::Ready(member.clone()),
+            LessonState::Refused => Candidate::Refuses,
+        }
+    }
+
+    pub(crate) fn on_lesson(&mut self, now: Time, range: Range, number: u64, response: Response) {
+        let is_it = |lesson: &&mut Lesson| {
+            lesson.range == range && lesson.number == number && lesson.to == response.me.peer.id
+        };
+        let Some(lesson) = self.lessons.iter_mut().find(is_it) else { return };
+        lesson.state = match response.answer {
+            Answer::Learnt { number } if number == lesson.number => LessonState::Learnt(response.me),
+            Answer::No(_) => {
+                lesson.due = now.plus(REFUSED_FOR);
+                LessonState::Refused
+            }
+            _ => LessonState::Learning,
+        };
+    }
+
+    pub(crate) fn on_lesson_lost(&mut self, now: Time, to: &Peer) {
+        for lesson in self.lessons.iter_mut().filter(|lesson| lesson.to == to.id) {
+            lesson.due = now.plus(REFUSED_FOR);
+            lesson.state = LessonState::Refused;
+        }
+    }
+
+    fn forget_lessons(&mut self, parts: &[(usize, Range, Local)]) {
+        self.lessons.retain(|lesson| {
+            parts.iter().any(|(_, range, local)| *range == lesson.range && local.set.number == lesson.number)
+        });
+    }
+
+    /// Makes sure that a member which came back still has its store, and that one which did not answer still lives.
+    fn verify(&mut self, now: Time, range: Range, member: &Member) {
+        if self.peers.probe(now, member) {
+            let to = self.peers.locate(member);
+            self.call(to, Request::Sets { range, known: Vec::new() }, Asked::Sets { range });
+        }
+    }
+
+    /// Asks around about arcs of which no set is known here, or whose set has no majority any more.
+    fn inquire(&mut self, now: Time) {
+        let open = self.open_ranges();
+        if open.is_empty() {
+            self.inquiry = None;
+            return;
+        }
+        self.busy = true;
+        let goes_on = self.inquiry.as_ref().is_some_and(|inquiry| {
+            open.iter().all(|range| inquiry.ranges.iter().any(|one| one.contains_range(*range)))
+        });
+        if !goes_on {
+            let (asked, answered) = (BTreeMap::new(), BTreeSet::new());
+            self.inquiry = Some(Inquiry { ranges: open, since: now, asked, answered });
+        }
+        let Some(mut inquiry) = self.inquiry.take() else { return };
+        let mut peers = self.peers.living(now);
+        peers.sort_by_key(|peer| self.me.peer.id.distance_to(peer.id));
+        let due = |peer: &&Peer| inquiry.asked.get(&peer.id).is_none_or(|at| now.since(*at) > INQUIRY_PERIOD);
+        let asked: Vec<Peer> = peers.iter().filter(due).take(INQUIRY_WIDTH).cloned().collect();
+        for peer in asked {
+            inquiry.asked.insert(peer.id, now);
+            for range in inquiry.ranges.clone() {
+                let known = self.known_over(range);
+                self.call(peer.clone(), Request::Sets { range, known }, Asked::Sets { range });
+            }
+        }
+        self.inquiry = Some(inquiry);
+    }
+
+    /// Parts of this node's arcs without a known set, or with one that has lost its majority.
+    fn open_ranges(&self) -> Vec<Range> {
+        let mut open = Vec::new();
+        for share in &self.shares {
+            open.extend(self.locals.gaps(share.range));
+            let lost = self.locals.over(share.range).into_iter().filter(|(_, local)| local.lost_since.is_some());
+            open.extend(lost.map(|(range, _)| range));
+        }
+        open
+    }
+
+    /// Everybody alive has been asked about the open arcs since they were, and has answered.
+    pub(crate) fn all_answered(&self, now: Time) -> bool {
+        self.inquiry.as_ref().is_some_and(|inquiry| {
+            self.peers.living(now).iter().all(|peer| inquiry.answered.contains(&peer.id))
+        })
+    }
+
+    /// An answer to a question about sets; the pieces in it were already learnt.
+    pub(crate) fn on_sets(&mut self, now: Time, range: Range, response: &Response) {
+        let Answer::Pieces(pieces) = &response.answer else { return };
+        for piece in pieces {
+            self.confirm(now, piece.range, &piece.set);
+        }
+        if let Some(inquiry) = &mut self.inquiry
+            && inquiry.ranges.contains(&range)
+        {
+            inquiry.answered.insert(response.me.peer.id);
+        }
+    }
+
+    pub(crate) fn serve_sets(&mut self, now: Time, range: Range, known: Vec<Piece>) -> Answer {
+        self.learn_pieces(now, &known);
+        // The asker is fenced by a proposal that its proposer left unfinished.
+        for piece in known.iter().filter(|piece| piece.accepted.is_some()) {
+            for share in self.shares.clone() {
+                for part in piece.range.intersect(share.range) {
+                    self.locals.update(part, |_, local| local.unfinished |= local.set.number == piece.set.number);
+                }
+            }
+        }
+        self.pieces_over(range)
+    }
+
+    pub(crate) fn learn_pieces(&mut self, now: Time, pieces: &[Piece]) {
+        for piece in pieces {
+            self.learn_set(now, piece.range, &piece.set);
+        }
+    }
+
+    /// Somebody calls this set accepted: that matters where this node knows an older one, is a member, or the owner.
+    pub(crate) fn learn_set(&mut self, now: Time, range: Range, set: &Set) {
+        if set.members.is_empty() {
+            return;
+        }
+        let mut parts: Vec<Range> = self.locals.over(range).into_iter().map(|(part, _)| part).collect();
+        for gap in self.locals.gaps(range) {
+            if set.includes(&self.me) {
+                parts.push(gap);
+            } else {
+                parts.extend(self.shares.iter().flat_map(|share| gap.intersect(share.range)));
+            }
+        }
+        for part in parts {
+            self.adopt(now, part, set, None);
+        }
+    }
+}
+
+enum Candidate {
+    Ready(Member),
+    Fetching,
+    Refuses,
+}

@@ -1,0 +1,216 @@
+//! What this node knows and does about one arc of the circle: a [`Piece`] and the state that is not kept on disk.
+
+use overlay::Time;
+
+use crate::arcs::Join;
+use crate::{Ballot, Learner, Member, Piece, Set};
+use ring::Range;
+
+/// The state of one arc.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Local {
+    /// The newest set known to be accepted.
+    pub(crate) set: Set,
+    /// See [`Piece::promised`].
+    pub(crate) promised: Option<Ballot>,
+    /// See [`Piece::accepted`].
+    pub(crate) accepted: Option<(Ballot, Set)>,
+    /// What this node does as the set's primary.
+    pub(crate) duty: Duty,
+    /// How far this node is as a newcomer to the set.
+    pub(crate) newcomer: Option<Newcomer>,
+    /// The set before, as far as it is known here.
+    pub(crate) before: Option<Set>,
+    /// Whether the sets after the last one that this node was in still need its copy (asked for while leaving).
+    pub(crate) release: Release,
+    /// Somebody has accepted a proposal that nobody finished: the owner must.
+    pub(crate) unfinished: bool,
+    /// When the set was last confirmed by its primary or the owner. Older counts when arcs are joined.
+    pub(crate) heard: Time,
+    /// When anybody last had to do with the arc. Younger counts when arcs are joined.
+    pub(crate) used: Time,
+    /// Who keeps the set from having a majority.
+    pub(crate) missing: Vec<Member>,
+    /// Since when this node has been fenced.
+    pub(crate) fenced_at: Option<Time>,
+    /// Since when a majority of the set has been out of reach. Younger counts when arcs are joined.
+    pub(crate) lost_since: Option<Time>,
+    /// Since when a change waits for newcomers.
+    pub(crate) waiting_since: Option<Time>,
+}
+
+/// A primary's part. The set's members other than the primary do nothing on their own.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Duty {
+    /// Not the primary.
+    None,
+    /// Learns what the set before holds.
+    TakingOver,
+    /// Serves.
+    Primary(Primary),
+}
+
+/// How far a former member is on its way out of a set.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub(crate) enum Release {
+    /// Its copy may be all there is of something.
+    Needed,
+    /// The primary knows of its set.
+    Told,
+    /// The newer set has everything on a majority.
+    Free,
+}
+
+/// A serving primary's state.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Primary {
+    /// Newcomers that get every write.
+    pub(crate) learners: Vec<Learner>,
+    /// Dropped learners, and when: they may not register again before every call of theirs has ended.
+    pub(crate) dropped: Vec<(Member, Time)>,
+    /// Members that may lack something.
+    pub(crate) behind: Vec<Member>,
+    /// Everything from before this set is on a majority of it.
+    pub(crate) settled: bool,
+}
+
+/// How far a newcomer is.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Newcomer {
+    /// What is done.
+    pub(crate) step: Step,
+    /// When it was last asked to learn. Younger counts when arcs are joined.
+    pub(crate) asked: Time,
+    /// When the primary last confirmed that it counts on this newcomer.
+    pub(crate) confirmed: Time,
+    /// Since when it wants out again: this node is leaving, and the primary must let it go first.
+    pub(crate) parting: Option<Time>,
+}
+
+/// A newcomer's progress, in order.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub(crate) enum Step {
+    /// Nothing yet.
+    Asked,
+    /// The primary sends every write.
+    Registered,
+    /// Everything from before is here too.
+    Fetched,
+    /// The primary counts no write without this newcomer.
+    Synced,
+}
+
+impl Local {
+    /// About `set`, with nothing promised.
+    pub(crate) fn new(now: Time, set: Set) -> Self {
+        Self {
+            set,
+            promised: None,
+            accepted: None,
+            duty: Duty::None,
+            newcomer: None,
+            before: None,
+            release: Release::Free,
+            unfinished: false,
+            heard: now,
+            used: now,
+            missing: Vec::new(),
+            fenced_at: None,
+            lost_since: None,
+            waiting_since: None,
+        }
+    }
+
+    pub(crate) fn from_piece(now: Time, piece: &Piece) -> Self {
+        let mut local = Self::new(now, piece.set.clone());
+        local.promised = piece.promised;
+        local.accepted.clone_from(&piece.accepted);
+        local.fenced_at = piece.accepted.as_ref().map(|_| now);
+        local
+    }
+
+    pub(crate) fn piece(&self, range: Range, me: &Member) -> Piece {
+        Piece {
+            range,
+            set: self.set.clone(),
+            promised: self.promised,
+            accepted: self.accepted.clone(),
+            synced: self.set.includes(me),
+        }
+    }
+
+    /// The serving primary's state, if this node is one.
+    pub(crate) fn primary(&self) -> Option<&Primary> {
+        match &self.duty {
+            Duty::Primary(primary) => Some(primary),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn primary_mut(&mut self) -> Option<&mut Primary> {
+        match &mut self.duty {
+            Duty::Primary(primary) => Some(primary),
+            _ => None,
+        }
+    }
+}
+
+impl Primary {
+    /// At the start of a set: every other member may lack something.
+    pub(crate) fn of(set: &Set) -> Self {
+        let behind: Vec<Member> = set.members.iter().skip(1).cloned().collect();
+        Self { behind, settled: set.majority() <= 1, ..Self::default() }
+    }
+
+    /// Notes how many have everything now.
+    pub(crate) fn settle(&mut self, set: &Set) {
+        let whole = set.members.len() - self.behind.len();
+        self.settled |= whole >= set.majority();
+    }
+}
+
+impl Set {
+    /// Whether this set comes after `other` in the history of whatever both are about.
+    pub(crate) fn supersedes(&self, other: &Set) -> bool {
+        // Numbers are unique except between sets that survivors made without a majority: any order will do there.
+        (self.number, &self.members) > (other.number, &other.members)
+    }
+
+    /// Whether both have the same members, in whatever order.
+    pub(crate) fn same_members(&self, other: &Set) -> bool {
+        self.members.len() == other.members.len() && self.members.iter().all(|member| other.includes(member))
+    }
+}
+
+impl Join for Local {
+    fn join(&self, next: &Self) -> Option<Self> {
+        let newcomer = match (&self.newcomer, &next.newcomer) {
+            (None, None) => None,
+            (Some(one), Some(two)) if one.step == two.step && one.parting == two.parting => Some(Newcomer {
+                step: one.step,
+                asked: one.asked.max(two.asked),
+                confirmed: one.confirmed.min(two.confirmed),
+                parting: one.parting,
+            }),
+            _ => return None,
+        };
+        let same = self.set == next.set
+            && self.promised == next.promised
+            && self.accepted == next.accepted
+            && self.duty == next.duty
+            && self.before == next.before
+            && self.release == next.release
+            && self.unfinished == next.unfinished
+            && self.missing == next.missing
+            && self.lost_since.is_some() == next.lost_since.is_some();
+        same.then(|| Self {
+            newcomer,
+            heard: self.heard.min(next.heard),
+            used: self.used.max(next.used),
+            fenced_at: self.fenced_at.min(next.fenced_at),
+            lost_since: self.lost_since.max(next.lost_since),
+            waiting_since: self.waiting_since.max(next.waiting_since),
+            ..self.clone()
+        })
+    }
+}

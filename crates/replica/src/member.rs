@@ -1,0 +1,100 @@
+//! Noticing silence. A set's primary tells its members now and then that the set stands; whoever hears
+//! nothing for a while looks for the owner of the range and compares notes with it. So an owner that never
+//! heard of a set learns of it, and so does a member that missed its successor.
+
+use std::time::Duration;
+
+use overlay::{Peer, Time};
+use ring::{Id, Range};
+
+use crate::control::Asked;
+use crate::local::{Local, Release};
+use crate::{Control, Effect, Request};
+
+/// So many refresh periods without a word are too many.
+const REFRESHES_MISSED: u32 = 3;
+/// A member fenced for so long asks the owner to finish what it began.
+const FENCED_FOR: Duration = Duration::from_secs(1);
+/// Sets that this node has no part in are forgotten so long after they were last of use.
+const KEPT_FOR: Duration = Duration::from_secs(60);
+/// Ranges that this node has no part in are kept at most; more are forgotten at once.
+const KEPT_MAX: usize = 1_024;
+
+impl Control {
+    /// Looks for owners that should know something.
+    pub(crate) fn be_member(&mut self, now: Time) {
+        let patience = self.config.refresh_period.saturating_mul(REFRESHES_MISSED);
+        let period = self.config.refresh_period;
+        self.located.retain(|_, at| now.since(*at) < period);
+        let mut targets = Vec::new();
+        for (range, local) in self.locals.iter() {
+            if self.is_own(range) {
+                continue;
+            }
+            let concerned = local.set.includes(&self.me) || self.leaving && (local.release != Release::Free || local.newcomer.is_some());
+            let fenced = local.fenced_at.is_some_and(|at| now.since(at) > FENCED_FOR);
+            let leaves = self.leaving && local.set.includes(&self.me) && now.since(local.heard) > period;
+            let silent = now.since(local.heard) > patience;
+            if concerned && (silent || fenced || leaves) {
+                targets.push(range.upto);
+                let first = range.after.plus_power(0);
+                targets.push(first);
+            }
+        }
+        for target in targets {
+            let own = self.shares.iter().any(|share| share.range.contains(target));
+            if !own && self.located.insert(target, now).is_none() {
+                self.emit(Effect::Locate(target));
+            }
+        }
+    }
+
+    fn is_own(&self, range: Range) -> bool {
+        self.shares.iter().fold(vec![range], |rest, share| {
+            rest.into_iter().flat_map(|part| part.minus(share.range)).collect()
+        }).is_empty()
+    }
+
+    /// The owner of `target` was found: compare notes about the range around it.
+    pub(crate) fn ask_owner(&mut self, target: Id, owner: Peer) {
+        if owner.id == self.me.peer.id {
+            return;
+        }
+        let found = self.locals.iter().find(|(range, _)| range.contains(target));
+        let Some(range) = found.map(|(range, _)| range) else { return };
+        let asked = Asked::Sets { range };
+        if !self.calling(owner.id, |one| *one == asked) {
+            let known = self.known_over(range);
+            self.call(owner, Request::Sets { range, known }, asked);
+        }
+    }
+
+    /// Forgets what is of no use any more.
+    pub(crate) fn prune(&mut self, now: Time) {
+        self.cancel_unwanted_jobs();
+        self.retries.prune(now);
+        let mut spare: Vec<(Time, Range)> = Vec::new();
+        for (range, local) in self.locals.iter() {
+            if self.is_spare(range, local) {
+                spare.push((local.used, range));
+            }
+        }
+        spare.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
+        for (place, (used, range)) in spare.into_iter().enumerate() {
+            if place >= KEPT_MAX || now.since(used) > KEPT_FOR {
+                self.locals.remove(range);
+            }
+        }
+        let mut named: std::collections::BTreeSet<Id> = self.from_disk.iter().copied().collect();
+        for (_, local) in self.locals.iter() {
+            named.extend(local.set.members.iter().map(|member| member.peer.id));
+        }
+        self.peers.keep(&named);
+    }
+
+    fn is_spare(&self, range: Range, local: &Local) -> bool {
+        let owned = self.shares.iter().any(|share| !share.range.intersect(range).is_empty());
+        let needed = self.leaving && local.release != Release::Free;
+        !owned && !needed && local.newcomer.is_none() && !local.set.includes(&self.me)
+    }
+}

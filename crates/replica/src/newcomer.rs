@@ -1,0 +1,140 @@
+//! Coming into a set from outside: register with the primary, so that every write comes here too; fetch
+//! what there is from a majority; tell the primary that it is all here. Asked for by the owner
+//! ([`Request::Learn`]), who then proposes a set with this node in it.
+
+use std::time::Duration;
+
+use overlay::Time;
+use ring::Range;
+
+use crate::control::Asked;
+use crate::local::{Local, Newcomer, Step};
+use crate::retry::Kind;
+use crate::{Answer, Control, Job, Member, Request, Response, Set};
+
+/// Nobody wants this node there any more when nobody has asked for so long.
+const WANTED_FOR: Duration = Duration::from_secs(20);
+/// How often the primary is asked whether it still counts on this node.
+const CONFIRM_PERIOD: Duration = Duration::from_secs(1);
+
+impl Control {
+    pub(crate) fn serve_learn(&mut self, now: Time, from: &Member, range: Range, set: &Set) -> Answer {
+        if set.members.is_empty() {
+            return Answer::No("a set without members".into());
+        }
+        if self.leaving && !self.takes_from(now, from) {
+            return Answer::No("leaving".into());
+        }
+        self.adopt(now, range, set, None);
+        let parts = self.locals.over(range);
+        if parts.iter().any(|(_, local)| local.set.number > set.number) {
+            return self.pieces_over(range);
+        }
+        if set.includes(&self.me) {
+            return Answer::Learnt { number: set.number };
+        }
+        // A dead primary orders no writes and registers nobody: another must take over first.
+        if !self.peers.alive(now, set.primary()) {
+            return Answer::No("the primary can't be reached".into());
+        }
+        self.locals.update(range, |_, local| {
+            local.used = now;
+            let fresh = Newcomer { step: Step::Asked, asked: now, confirmed: now, parting: None };
+            local.newcomer.get_or_insert(fresh).asked = now;
+        });
+        self.hurry();
+        let synced = self.locals.over(range).iter().all(|(_, local)| is_synced(local));
+        if synced { Answer::Learnt { number: set.number } } else { Answer::Learning }
+    }
+
+    /// Does the next step wherever this node is a newcomer.
+    pub(crate) fn be_newcomer(&mut self, now: Time) {
+        for (_, local) in self.locals.values_mut() {
+            let Some(newcomer) = &mut local.newcomer else { continue };
+            if now.since(newcomer.parting.unwrap_or(newcomer.asked)) > WANTED_FOR {
+                local.newcomer = None;
+            } else if newcomer.parting.is_some() {
+                self.busy = true;
+            }
+        }
+        let parts: Vec<(Range, Local)> = self.locals.iter().map(|(range, local)| (range, local.clone())).collect();
+        for (range, local) in parts {
+            let Some(newcomer) = local.newcomer.as_ref().filter(|newcomer| newcomer.parting.is_none()) else { continue };
+            let (primary, number) = (local.set.primary(), local.set.number);
+            self.busy = true;
+            if !self.peers.alive(now, primary) || !self.retries.is_due(now, Kind::Newcomer, primary.peer.id, number) {
+                continue;
+            }
+            match newcomer.step {
+                Step::Asked => self.ask_primary(primary, range, number, false),
+                Step::Registered => self.start_job(Job::Sync { range, set: local.set.clone() }),
+                Step::Fetched => self.ask_primary(primary, range, number, true),
+                Step::Synced if now.since(newcomer.confirmed) < CONFIRM_PERIOD => {}
+                Step::Synced => self.ask_primary(primary, range, number, true),
+            }
+        }
+    }
+
+    fn ask_primary(&mut self, primary: &Member, range: Range, number: u64, synced: bool) {
+        let overlaps = |other: Range| !range.intersect(other).is_empty();
+        let calling = self.calling(primary.peer.id, |asked| match asked {
+            Asked::Register { range, number: one } | Asked::Synced { range, number: one } => {
+                *one == number && overlaps(*range)
+            }
+            _ => false,
+        });
+        if calling {
+            return;
+        }
+        let (request, asked) = if synced {
+            (Request::Synced { range, number }, Asked::Synced { range, number })
+        } else {
+            (Request::Register { range, number }, Asked::Register { range, number })
+        };
+        self.call(self.peers.locate(primary), request, asked);
+    }
+
+    pub(crate) fn on_registered(&mut self, now: Time, range: Range, number: u64, response: &Response) {
+        if response.answer != Answer::Done {
+            self.back_off(now, Kind::Newcomer, response.me.peer.id, number);
+            return;
+        }
+        self.retries.succeeded(Kind::Newcomer, response.me.peer.id, number);
+        self.advance(range, number, |newcomer| {
+            if newcomer.step == Step::Asked {
+                newcomer.step = Step::Registered;
+            }
+        });
+    }
+
+    pub(crate) fn on_synced(&mut self, now: Time, range: Range, number: u64, response: &Response) {
+        match response.answer {
+            Answer::Done => self.advance(range, number, |newcomer| {
+                if newcomer.step >= Step::Fetched {
+                    newcomer.step = Step::Synced;
+                    newcomer.confirmed = now;
+                }
+            }),
+            // Dropped, or the primary was born again: from the start.
+            Answer::No(_) => {
+                self.back_off(now, Kind::Newcomer, response.me.peer.id, number);
+                self.advance(range, number, |newcomer| newcomer.step = Step::Asked);
+            }
+            _ => self.back_off(now, Kind::Newcomer, response.me.peer.id, number),
+        }
+    }
+
+    fn advance(&mut self, range: Range, number: u64, change: impl Fn(&mut Newcomer)) {
+        self.locals.update(range, |_, local| {
+            if local.set.number == number
+                && let Some(newcomer) = &mut local.newcomer
+            {
+                change(newcomer);
+            }
+        });
+    }
+}
+
+fn is_synced(local: &Local) -> bool {
+    local.newcomer.as_ref().is_some_and(|newcomer| newcomer.step == Step::Synced && newcomer.parting.is_none())
+}

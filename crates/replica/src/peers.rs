@@ -1,0 +1,226 @@
+//! What this node believes about others: who lives, where, with which store, who is on the way out.
+//!
+//! The overlay's view is the first source; the ends of this machine's own calls add to it, because a
+//! set may name nodes that the overlay has no entry for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use overlay::{Failure, Known, Peer, Refusal, Time, View};
+use ring::Id;
+
+use crate::{Member, Response};
+
+/// A peer that the overlay calls alive but whose every call failed for so long counts as dead here.
+const SILENT_FOR: Duration = Duration::from_secs(3);
+
+/// How often a peer is asked just to see whether it answers.
+const PROBE_PERIOD: Duration = Duration::from_millis(500);
+
+/// Beliefs about other nodes.
+#[derive(Clone, Debug)]
+pub(crate) struct Peers {
+    me: Member,
+    view: BTreeMap<Id, Known>,
+    /// The newest address and incarnation, and the store that was met there.
+    met: BTreeMap<Id, Met>,
+    /// Ids that were alive at some time since this process began.
+    seen: BTreeSet<Id>,
+}
+
+#[derive(Clone, Debug)]
+struct Met {
+    peer: Peer,
+    store: Option<u64>,
+    /// In this incarnation: on the way out.
+    leaving: bool,
+    /// In this incarnation: does not live there any more, or in another ring.
+    gone: bool,
+    /// Since when every call has failed.
+    silent: Option<Time>,
+    /// When it was last asked just to see whether it answers.
+    probed: Option<Time>,
+}
+
+impl Met {
+    fn new(peer: &Peer) -> Self {
+        Self { peer: peer.clone(), store: None, leaving: false, gone: false, silent: None, probed: None }
+    }
+}
+
+impl Peers {
+    pub(crate) fn new(me: Member) -> Self {
+        Self { me, view: BTreeMap::new(), met: BTreeMap::new(), seen: BTreeSet::new() }
+    }
+
+    pub(crate) fn on_view(&mut self, me: &Member, view: &View) {
+        self.me = me.clone();
+        self.view = view.known.iter().map(|known| (known.peer.id, known.clone())).collect();
+        self.view.remove(&self.me.peer.id);
+        for known in self.view.values() {
+            if known.alive {
+                self.seen.insert(known.peer.id);
+            }
+            let met = self.met.entry(known.peer.id).or_insert_with(|| Met::new(&known.peer));
+            if known.peer.incarnation > met.peer.incarnation {
+                *met = Met::new(&known.peer);
+            }
+        }
+    }
+
+    /// A peer spoke to this node: it lives, there, with that store.
+    pub(crate) fn on_word(&mut self, member: &Member) {
+        if member.peer.id == self.me.peer.id {
+            return;
+        }
+        self.seen.insert(member.peer.id);
+        let met = self.met.entry(member.peer.id).or_insert_with(|| Met::new(&member.peer));
+        if member.peer.incarnation < met.peer.incarnation {
+            return;
+        }
+        if member.peer.incarnation > met.peer.incarnation {
+            *met = Met::new(&member.peer);
+        }
+        met.peer = member.peer.clone();
+        met.store = Some(member.store);
+        met.gone = false;
+        met.silent = None;
+    }
+
+    pub(crate) fn on_response(&mut self, response: &Response) {
+        self.on_word(&response.me);
+        self.set_leaving(&response.me, response.leaving);
+    }
+
+    pub(crate) fn set_leaving(&mut self, member: &Member, leaving: bool) {
+        if let Some(met) = self.met.get_mut(&member.peer.id)
+            && met.peer.incarnation == member.peer.incarnation
+        {
+            met.leaving = leaving;
+        }
+    }
+
+    pub(crate) fn on_failure(&mut self, now: Time, peer: &Peer, failure: &Failure) {
+        let met = self.met.entry(peer.id).or_insert_with(|| Met::new(peer));
+        if peer.incarnation < met.peer.incarnation {
+            return;
+        }
+        match failure {
+            Failure::Refused(Refusal::Gone | Refusal::OtherRing(_)) => met.gone = true,
+            // Anything else that it says itself shows that it lives.
+            Failure::Refused(Refusal::Busy | Refusal::NotMine | Refusal::Malformed(_)) => met.silent = None,
+            Failure::Refused(Refusal::Leaving) => {
+                met.silent = None;
+                met.leaving = true;
+            }
+            Failure::TimedOut | Failure::Unreachable | Failure::Refused(Refusal::NotReady) => {
+                met.silent.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Nothing that was measured across a pause counts.
+    pub(crate) fn on_pause(&mut self) {
+        for met in self.met.values_mut() {
+            met.silent = None;
+        }
+    }
+
+    /// Where to reach a member now.
+    pub(crate) fn locate(&self, member: &Member) -> Peer {
+        if member.peer.id == self.me.peer.id {
+            return self.me.peer.clone();
+        }
+        match self.met.get(&member.peer.id) {
+            Some(met) if met.peer.incarnation >= member.peer.incarnation => met.peer.clone(),
+            _ => member.peer.clone(),
+        }
+    }
+
+    /// The store that was last met at a peer in its present incarnation.
+    pub(crate) fn member(&self, peer: &Peer) -> Option<Member> {
+        if peer.id == self.me.peer.id {
+            return Some(self.me.clone());
+        }
+        let met = self.met.get(&peer.id)?;
+        Some(Member { peer: met.peer.clone(), store: met.store? })
+    }
+
+    /// Whether a copy at this member can be reached as far as is known.
+    pub(crate) fn alive(&self, now: Time, member: &Member) -> bool {
+        if member.peer.id == self.me.peer.id {
+            return member.store == self.me.store;
+        }
+        let store_differs = self
+            .met
+            .get(&member.peer.id)
+            .is_some_and(|met| met.store.is_some_and(|store| store != member.store));
+        !store_differs && self.peer_alive(now, &member.peer)
+    }
+
+    /// Whether the node can be reached as far as is known, whatever store it has.
+    pub(crate) fn peer_alive(&self, now: Time, peer: &Peer) -> bool {
+        let met = self.met.get(&peer.id);
+        if met.is_some_and(|met| met.gone) {
+            return false;
+        }
+        let silent = met.and_then(|met| met.silent);
+        match self.view.get(&peer.id) {
+            Some(known) => known.alive && silent.is_none_or(|since| now.since(since) < SILENT_FOR),
+            None => silent.is_none(),
+        }
+    }
+
+    /// Whether it said that it is about to go (and did not come back since).
+    pub(crate) fn leaving(&self, id: Id) -> bool {
+        self.met.get(&id).is_some_and(|met| met.leaving)
+    }
+
+    /// Whether it announced a *stop* within the last `window`.
+    pub(crate) fn stopped(&self, now: Time, id: Id, window: Duration) -> bool {
+        self.view.get(&id).and_then(|known| known.stopped).is_some_and(|at| now.since(at) < window)
+    }
+
+    /// Whether it was alive at some time since this process began.
+    pub(crate) fn seen(&self, id: Id) -> bool {
+        self.seen.contains(&id)
+    }
+
+    /// Whether a member's store in its present incarnation is still to be asked for.
+    pub(crate) fn unverified(&self, member: &Member) -> bool {
+        member.peer.id != self.me.peer.id && self.met.get(&member.peer.id).is_none_or(|met| met.store.is_none())
+    }
+
+    /// Whether to ask a member for a sign of life now: its store is not known, or its last call failed. Not too often.
+    pub(crate) fn probe(&mut self, now: Time, member: &Member) -> bool {
+        let id = member.peer.id;
+        if id == self.me.peer.id || self.view.get(&id).is_some_and(|known| !known.alive) {
+            return false;
+        }
+        let met = self.met.entry(id).or_insert_with(|| Met::new(&member.peer));
+        let doubtful = !met.gone && (met.store.is_none() || met.silent.is_some());
+        let due = met.probed.is_none_or(|at| now.since(at) >= PROBE_PERIOD);
+        if doubtful && due {
+            met.probed = Some(now);
+        }
+        doubtful && due
+    }
+
+    /// Live peers of the view, by identifier.
+    pub(crate) fn living(&self, now: Time) -> Vec<Peer> {
+        let alive = self.view.values().filter(|known| self.peer_alive(now, &known.peer));
+        alive.map(|known| self.met.get(&known.peer.id).map_or(&known.peer, |met| &met.peer).clone()).collect()
+    }
+
+    /// Every identifier of the view, dead or alive.
+    pub(crate) fn remembered(&self) -> impl Iterator<Item = Id> {
+        self.view.keys().copied()
+    }
+
+    /// Forgets whoever is neither in the view nor in `named`.
+    pub(crate) fn keep(&mut self, named: &BTreeSet<Id>) {
+        let view = &self.view;
+        self.met.retain(|id, _| view.contains_key(id) || named.contains(id));
+        self.seen.retain(|id| view.contains_key(id) || named.contains(id));
+    }
+}

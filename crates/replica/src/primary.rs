@@ -1,0 +1,199 @@
+//! Being a set's primary: take over from the set before, bring the members up to date, keep a list of
+//! newcomers, and tell the members now and then that the set still stands.
+
+use std::time::Duration;
+
+use overlay::Time;
+use ring::Range;
+
+use crate::control::Asked;
+use crate::local::{Duty, Local, Primary};
+use crate::retry::Kind;
+use crate::{Answer, Control, Job, Learner, Member, Request, Response, Set};
+
+/// A dropped newcomer may register again only after so long: by then no call of its earlier attempt is under way.
+const DROPPED_FOR: Duration = Duration::from_secs(3);
+
+impl Local {
+    /// Everything that the set before held is here.
+    pub(crate) fn took_over(&mut self) {
+        if self.duty == Duty::TakingOver {
+            self.duty = Duty::Primary(Primary::of(&self.set));
+        }
+    }
+}
+
+impl Control {
+    pub(crate) fn register(&mut self, now: Time, from: &Member, range: Range, number: u64) -> Answer {
+        if let Some(refusal) = self.not_primary_of(range, number) {
+            return refusal;
+        }
+        let dropped = |primary: &Primary| {
+            primary.dropped.iter().any(|(member, at)| member.is(from) && now.since(*at) < DROPPED_FOR)
+        };
+        if self.locals.over(range).iter().any(|(_, local)| local.primary().is_some_and(dropped)) {
+            return Answer::No("dropped just now".into());
+        }
+        self.locals.update(range, |_, local| {
+            if let Some(primary) = local.primary_mut() {
+                primary.dropped.retain(|(_, at)| now.since(*at) < DROPPED_FOR);
+                if !primary.learners.iter().any(|learner| learner.member.is(from)) {
+                    // A former life of the same node learns no more.
+                    primary.learners.retain(|learner| learner.member.peer.id != from.peer.id);
+                    primary.learners.push(Learner { member: from.clone(), synced: false });
+                }
+            }
+        });
+        Answer::Done
+    }
+
+    pub(crate) fn mark_synced(&mut self, from: &Member, range: Range, number: u64) -> Answer {
+        if let Some(refusal) = self.not_primary_of(range, number) {
+            return refusal;
+        }
+        let registered = |local: &Local| {
+            local.primary().is_some_and(|primary| primary.learners.iter().any(|learner| learner.member.is(from)))
+        };
+        if !self.locals.over(range).iter().all(|(_, local)| registered(local)) {
+            return Answer::No("not registered".into());
+        }
+        self.locals.update(range, |_, local| {
+            if let Some(primary) = local.primary_mut()
+                && let Some(learner) = primary.learners.iter_mut().find(|learner| learner.member.is(from))
+            {
+                learner.synced = true;
+            }
+        });
+        Answer::Done
+    }
+
+    fn not_primary_of(&self, range: Range, number: u64) -> Option<Answer> {
+        let parts = self.locals.over(range);
+        if parts.iter().any(|(_, local)| local.set.number > number) {
+            return Some(self.pieces_over(range));
+        }
+        let serves = |local: &Local| local.set.number == number && local.primary().is_some();
+        let all = self.locals.gaps(range).is_empty() && parts.iter().all(|(_, local)| serves(local));
+        (!all).then(|| Answer::No("not the primary of that set (yet)".into()))
+    }
+
+    /// Takes a learner's promise back; false if that is too late.
+    pub(crate) fn take_off(&mut self, now: Time, range: Range, number: u64, learner: &Member) -> bool {
+        let parts = self.locals.over(range);
+        let open = |local: &Local| {
+            local.set.number == number && local.accepted.is_none() && local.primary().is_some()
+        };
+        if !self.locals.gaps(range).is_empty() || !parts.iter().all(|(_, local)| open(local)) {
+            return false;
+        }
+        self.locals.update(range, |_, local| {
+            if let Some(primary) = local.primary_mut() {
+                primary.learners.retain(|one| !one.member.is(learner));
+                primary.dropped.retain(|(member, _)| !member.is(learner));
+                primary.dropped.push((learner.clone(), now));
+            }
+        });
+        true
+    }
+
+    pub(crate) fn mark_behind(&mut self, range: Range, number: u64, member: &Member) {
+        self.outdate_spread(range, number, member);
+        self.locals.update(range, |_, local| {
+            let is_member = local.set.number == number && local.set.includes(member);
+            if let Some(primary) = local.primary_mut()
+                && is_member
+                && !primary.behind.iter().any(|one| one.is(member))
+            {
+                primary.behind.push(member.clone());
+            }
+        });
+    }
+
+    /// Does the next step wherever this node is a primary.
+    pub(crate) fn be_primary(&mut self, now: Time) {
+        let parts: Vec<(Range, Local)> = self.locals.iter().map(|(range, local)| (range, local.clone())).collect();
+        for (range, local) in &parts {
+            match &local.duty {
+                Duty::None => {}
+                Duty::TakingOver => self.take_over(now, *range, local),
+                Duty::Primary(primary) => self.spread(now, *range, &local.set, primary),
+            }
+        }
+        if self.refresh_at <= now {
+            self.refresh_at = now.plus(self.jittered(self.config.refresh_period));
+            for (range, local) in &parts {
+                self.refresh(*range, local);
+            }
+        }
+    }
+
+    fn take_over(&mut self, now: Time, range: Range, local: &Local) {
+        let number = local.set.number;
+        self.busy = true;
+        if !self.retries.is_due(now, Kind::Takeover, self.me.peer.id, number) {
+            return;
+        }
+        // What counts is on a majority of the set before and within reach of any majority of this one, see
+        // `next_set`. So where the one is gone, the other will do.
+        let tries = self.retries.failures(Kind::Takeover, self.me.peer.id, number);
+        let before = match &local.before {
+            Some(before) if tries % 3 != 2 && self.has_majority(now, before) => before.clone(),
+            _ => local.set.clone(),
+        };
+        self.start_job(Job::Takeover { range, set: local.set.clone(), before });
+    }
+
+    fn spread(&mut self, now: Time, range: Range, set: &Set, primary: &Primary) {
+        for member in &primary.behind {
+            let due = self.retries.is_due(now, Kind::Spread, member.peer.id, set.number);
+            if due && self.peers.alive(now, member) {
+                self.start_job(Job::Spread { range, set: set.clone(), to: member.clone() });
+            }
+        }
+        self.busy |= !primary.settled;
+    }
+
+    /// The set still stands, as far as its primary knows.
+    fn refresh(&mut self, range: Range, local: &Local) {
+        if !local.set.primary().is(&self.me) {
+            return;
+        }
+        for member in local.set.members.iter().skip(1) {
+            let asked = Asked::Install { range, number: local.set.number, notice: None };
+            if !self.calling(member.peer.id, |one| *one == asked) {
+                let request = Request::Install { range, set: local.set.clone(), before: local.before.clone() };
+                self.call(self.peers.locate(member), request, asked);
+            }
+        }
+    }
+
+    /// Whether the leaver may go as far as this node's own sets are concerned.
+    pub(crate) fn serve_leaving(&mut self, from: &Member) -> Answer {
+        self.peers.set_leaving(from, true);
+        self.hurry();
+        let (me, mut needs) = (&self.me, false);
+        for (_, local) in self.locals.values_mut() {
+            if local.set.primary().is(me) {
+                // A set with it may be on the way only where one is accepted already.
+                let fenced = local.accepted.as_ref().is_some_and(|(_, set)| set.includes(from));
+                let settled = local.primary().is_some_and(|primary| primary.settled);
+                needs |= fenced || !settled || local.set.includes(from);
+                if let Some(primary) = local.primary_mut() {
+                    primary.learners.retain(|learner| !learner.member.is(from));
+                }
+            }
+        }
+        self.locals.settle();
+        if needs { Answer::No("still needed".into()) } else { Answer::Done }
+    }
+
+    /// A member answered what it was told about a set.
+    pub(crate) fn on_told(&mut self, range: Range, number: u64, response: &Response) {
+        self.note_told(range, number, &response.me);
+    }
+
+    /// Whether a majority of `set` can be reached, as far as is known.
+    pub(crate) fn has_majority(&self, now: Time, set: &Set) -> bool {
+        set.members.iter().filter(|member| self.peers.alive(now, member)).count() >= set.majority()
+    }
+}

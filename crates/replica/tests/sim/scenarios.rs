@@ -1,0 +1,348 @@
+//! Stories, most of them told with many seeds.
+
+use std::time::Duration;
+
+use replica::Config;
+
+use crate::world::{CALM, MS, ROUGH, SECOND, Weather, World};
+
+const BITS: u32 = 6;
+const PLACES: [u64; 8] = [10, 20, 31, 40, 50, 60, 3, 15];
+
+fn config(replicas: usize, lost_majority_after: Option<u64>) -> Config {
+    Config {
+        replicas,
+        lost_majority_after: lost_majority_after.map(Duration::from_secs),
+        stopped_for: Duration::from_secs(600),
+        refresh_period: Duration::from_secs(2),
+    }
+}
+
+/// How many seeds each story is told with: `SEEDS=5000 cargo test …` for more, `SEED=7` for one.
+fn seeds(usual: u64) -> Vec<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    match (number("SEED"), number("SEEDS")) {
+        (Some(seed), _) => vec![seed],
+        (_, Some(count)) => (1..=count).collect(),
+        _ => (1..=usual).collect(),
+    }
+}
+
+impl World {
+    /// Random reads and writes for so long.
+    fn work(&mut self, duration: u64) {
+        let end = self.now + duration;
+        while self.now < end {
+            let key = self.below(1 << self.space.bits());
+            if self.chance(500) {
+                self.write(key);
+            } else {
+                self.read(key);
+            }
+            let pause = self.below(30 * MS);
+            self.run(pause);
+        }
+    }
+
+    fn grow(&mut self, count: usize) {
+        for place in PLACES.iter().take(count) {
+            self.start(*place);
+            let pause = self.below(SECOND);
+            self.work(pause);
+        }
+    }
+}
+
+fn grown(seed: u64, count: usize, replicas: usize, lost: Option<u64>, weather: Weather) -> World {
+    let mut world = World::new(seed, BITS, config(replicas, lost), weather);
+    world.grow(count);
+    world
+}
+
+#[test]
+fn three_nodes_join_one_after_another_and_hold_everything_three_times() {
+    for seed in seeds(20) {
+        let mut world = grown(seed, 3, 3, Some(5), CALM);
+        world.work(3 * SECOND);
+        world.heal();
+        assert!(world.writes_done > 10, "seed {seed}: only {} writes", world.writes_done);
+        assert_eq!(world.forced, 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_crashed_primary_is_replaced_and_nothing_is_lost() {
+    for seed in seeds(50) {
+        let mut world = grown(seed, 5, 3, Some(5), CALM);
+        world.work(3 * SECOND);
+        world.heal();
+        let victim = world.below(5) as usize;
+        world.crash(victim);
+        world.work(5 * SECOND);
+        world.heal();
+        assert_eq!(world.forced, 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn joins_in_bad_weather_lose_nothing() {
+    for seed in seeds(100) {
+        let count = 3 + (seed % 5) as usize;
+        let replicas = 1 + (seed % 3) as usize;
+        let mut world = grown(seed, count, replicas, None, ROUGH);
+        world.work(5 * SECOND);
+        world.heal();
+    }
+}
+
+#[test]
+fn joins_leaves_and_pauses_lose_nothing() {
+    for seed in seeds(150) {
+        let count = 3 + (seed % 4) as usize;
+        let replicas = 1 + (seed % 3) as usize;
+        let weather = if seed % 2 == 0 { CALM } else { ROUGH };
+        let mut world = grown(seed, count, replicas, None, weather);
+        for _ in 0..6 {
+            let pause = world.below(3 * SECOND);
+            world.work(pause);
+            let node = world.below(world.nodes.len() as u64) as usize;
+            let staying = world.nodes.iter().filter(|node| node.up && !node.leaving).count();
+            match world.below(3) {
+                0 if world.nodes.len() < PLACES.len() => {
+                    let place = PLACES[world.nodes.len()];
+                    world.start(place);
+                }
+                1 if staying > 2 && world.nodes[node].up && !world.nodes[node].leaving => world.leave(node),
+                _ if world.nodes[node].up && !world.nodes[node].paused => {
+                    let duration = world.below(8 * SECOND);
+                    world.pause(node, duration);
+                }
+                _ => {}
+            }
+        }
+        world.work(8 * SECOND);
+        world.wait_for_leavers();
+        world.heal();
+    }
+}
+
+#[test]
+fn one_crash_at_a_time_without_a_disk_loses_nothing() {
+    for seed in seeds(100) {
+        let replicas = 3;
+        let weather = if seed % 2 == 0 { CALM } else { ROUGH };
+        let mut world = grown(seed, 4 + (seed % 4) as usize, replicas, None, weather.clone());
+        for _ in 0..3 {
+            world.heal();
+            world.weather = weather.clone();
+            let pause = world.below(2 * SECOND);
+            world.work(pause);
+            let node = world.below(world.nodes.len() as u64) as usize;
+            world.crash(node);
+            let pause = world.below(4 * SECOND);
+            world.work(pause);
+            world.restart(node, false);
+            let pause = world.below(4 * SECOND);
+            world.work(pause);
+        }
+        world.heal();
+    }
+}
+
+#[test]
+fn any_number_of_crashes_with_disks_lose_nothing_in_the_end() {
+    for seed in seeds(150) {
+        let replicas = 1 + (seed % 3) as usize;
+        let weather = if seed % 2 == 0 { CALM } else { ROUGH };
+        let mut world = grown(seed, 3 + (seed % 4) as usize, replicas, None, weather);
+        world.weather.crash_within = 2;
+        for _ in 0..8 {
+            let pause = world.below(3 * SECOND);
+            world.work(pause);
+            let node = world.below(world.nodes.len() as u64) as usize;
+            if world.nodes[node].up && !world.nodes[node].left {
+                world.crash(node);
+                let pause = world.below(4 * SECOND);
+                world.work(pause);
+            }
+            for node in 0..world.nodes.len() {
+                if !world.nodes[node].up && world.chance(700) {
+                    world.restart(node, true);
+                }
+            }
+            if world.nodes.len() < PLACES.len() && world.chance(300) {
+                let place = PLACES[world.nodes.len()];
+                world.start(place);
+            }
+        }
+        world.weather.crash_within = 0;
+        world.run(2 * SECOND);
+        for node in 0..world.nodes.len() {
+            if !world.nodes[node].up {
+                world.restart(node, true);
+            }
+        }
+        world.heal();
+        assert_eq!(world.forced + world.begun_empty, 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn two_adjacent_leavers_both_end_and_leave_everything_behind() {
+    for seed in seeds(100) {
+        let replicas = 1 + (seed % 3) as usize;
+        let count = 3 + (seed % 4) as usize;
+        let mut world = grown(seed, count, replicas, Some(5), CALM);
+        world.work(SECOND);
+        world.heal();
+        let ring = world.ring();
+        let first = world.below(count as u64) as usize;
+        world.leave(ring[first]);
+        let pause = world.below(400 * MS);
+        world.work(pause);
+        world.leave(ring[(first + 1) % count]);
+        world.work(5 * SECOND);
+        world.wait_for_leavers();
+        world.heal();
+        assert_eq!(world.forced + world.begun_empty, 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn everybody_leaving_at_once_ends() {
+    for seed in seeds(60) {
+        let replicas = 1 + (seed % 3) as usize;
+        let count = 1 + (seed % 5) as usize;
+        let weather = if seed % 2 == 0 { CALM } else { ROUGH };
+        let mut world = grown(seed, count, replicas, Some(5), weather);
+        world.work(4 * SECOND);
+        for node in 0..count {
+            world.leave(node);
+            let pause = world.below(200 * MS);
+            world.run(pause);
+        }
+        world.wait_for_leavers();
+        assert_eq!(world.forced + world.begun_empty, 0, "seed {seed}");
+        // The last one has everything.
+        let last: Vec<usize> = (0..count).filter(|node| !world.nodes[*node].records.versions.is_empty()).collect();
+        assert!(last.len() <= 1, "seed {seed}: {last:?}");
+        for (key, version) in &world.floor {
+            let held = last.first().and_then(|node| world.nodes[*node].records.versions.get(key));
+            assert!(held.unwrap_or(&0) >= version, "seed {seed}: key {key} is {held:?}, not {version}");
+        }
+    }
+}
+
+#[test]
+fn a_stopped_cluster_comes_back_in_any_order_with_everything() {
+    for seed in seeds(60) {
+        let replicas = 1 + (seed % 3) as usize;
+        let count = 3 + (seed % 4) as usize;
+        let mut world = grown(seed, count, replicas, Some(5), CALM);
+        world.work(3 * SECOND);
+        world.heal();
+        let mut order: Vec<usize> = (0..count).collect();
+        for place in (1..count).rev() {
+            let other = world.below(place as u64 + 1) as usize;
+            order.swap(place, other);
+        }
+        for node in &order {
+            world.nodes[*node].stopped = Some(world.now);
+            world.crash(*node);
+            let pause = world.below(SECOND);
+            world.run(pause);
+        }
+        world.run(SECOND);
+        for node in &order {
+            world.restart(*node, true);
+            let pause = world.below(9 * SECOND);
+            world.work(pause);
+        }
+        world.heal();
+        assert_eq!(world.forced + world.begun_empty, 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn survivors_go_on_after_five_seconds() {
+    for seed in seeds(40) {
+        let mut world = grown(seed, 7, 3, Some(5), CALM);
+        world.work(3 * SECOND);
+        world.heal();
+        let id = world.space.id(world.seed % 64).unwrap();
+        let holders: Vec<usize> = world.owners(id).into_iter().take(3).collect();
+        let spared = holders[world.below(3) as usize];
+        for node in holders {
+            if node != spared {
+                world.crash(node);
+            }
+        }
+        world.work(4 * SECOND);
+        assert_eq!(world.forced, 0, "seed {seed}: too early");
+        world.work(6 * SECOND);
+        assert!(world.forced > 0, "seed {seed}: nobody goes on");
+        // Two of three holders of some keys are gone, but the third has them all.
+        world.excused = true;
+        world.heal_sets();
+        let before = world.writes_done;
+        world.work(2 * SECOND);
+        assert!(world.writes_done > before, "seed {seed}");
+    }
+}
+
+#[test]
+fn nobody_goes_on_without_a_majority_when_told_never_to() {
+    for seed in seeds(10) {
+        let mut world = grown(seed, 5, 3, None, CALM);
+        world.work(2 * SECOND);
+        world.heal();
+        let ring = world.ring();
+        world.crash(ring[0]);
+        world.crash(ring[1]);
+        world.work(30 * SECOND);
+        assert_eq!(world.forced + world.begun_empty, 0, "seed {seed}");
+        world.restart(ring[0], true);
+        world.restart(ring[1], true);
+        world.heal();
+    }
+}
+
+#[test]
+fn a_minority_that_is_cut_off_does_not_go_on_alone() {
+    for seed in seeds(20) {
+        let mut world = grown(seed, 5, 3, Some(5), CALM);
+        world.work(2 * SECOND);
+        world.heal();
+        // Three of five vanish at once: those that stay are fewer than half of those they knew.
+        let ring = world.ring();
+        for node in &ring[..3] {
+            world.crash(*node);
+        }
+        world.work(20 * SECOND);
+        assert_eq!(world.forced + world.begun_empty, 0, "seed {seed}");
+        for node in &ring[..3] {
+            world.restart(*node, true);
+        }
+        world.heal();
+    }
+}
+
+#[test]
+fn whoever_announced_a_stop_is_waited_for() {
+    for seed in seeds(20) {
+        let mut world = grown(seed, 5, 3, Some(5), CALM);
+        world.work(2 * SECOND);
+        world.heal();
+        let ring = world.ring();
+        for node in &ring[..2] {
+            world.nodes[*node].stopped = Some(world.now);
+            world.crash(*node);
+        }
+        world.work(30 * SECOND);
+        assert_eq!(world.forced + world.begun_empty, 0, "seed {seed}");
+        for node in &ring[..2] {
+            world.restart(*node, true);
+        }
+        world.heal();
+    }
+}
