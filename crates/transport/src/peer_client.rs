@@ -1,0 +1,168 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use overlay::{Addr, Envelope, Peer, RingId};
+use parking_lot::RwLock;
+use tokio::time::Instant;
+use wire::records::{
+    Execute, Fetch, FetchReply, List, ListReply, Offer, OfferReply, Outcome, Read, ReadReply, Store, StoreReply,
+};
+use wire::{Call, Here, StorageEnvelope, WireProtocol};
+
+use crate::exchange::exchange;
+use crate::{CallError, Limits, Pool};
+
+/// Asks other nodes, in domain types. Cheap to clone.
+///
+/// Every call ends by its timeout at the latest, in exactly one reply or [`CallError`].
+#[derive(Clone, Debug)]
+pub struct PeerClient {
+    pool: Pool,
+    own: Arc<Own>,
+}
+
+#[derive(Debug)]
+struct Own {
+    here: Here,
+    me: RwLock<Peer>,
+    store: u64,
+    message_len_max: usize,
+}
+
+impl PeerClient {
+    /// For the node `me`, whose store was born with the number `store`.
+    pub fn new(pool: Pool, here: Here, me: Peer, store: u64, limits: &Limits) -> Self {
+        let own = Own { here, me: RwLock::new(me), store, message_len_max: limits.message_len_max() };
+        Self { pool, own: Arc::new(own) }
+    }
+
+    /// The node has taken a new incarnation: storage calls say so from now on.
+    pub fn set_me(&self, me: Peer) {
+        *self.own.me.write() = me;
+    }
+
+    /// The connections that this asks over.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Asks whoever is at `addr` what the overlay wants to know. The round trip comes back as well,
+    /// unless the call opened its connection.
+    pub async fn call<P: WireProtocol>(
+        &self,
+        addr: &Addr,
+        envelope: &Envelope,
+        request: overlay::Request<P>,
+        timeout: Duration,
+    ) -> (Result<overlay::Response<P>, CallError>, Option<Duration>) {
+        self.ask(addr, envelope, &request, timeout).await
+    }
+
+    /// Asks about sets.
+    pub async fn control(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        request: replica::Request,
+        timeout: Duration,
+    ) -> Result<replica::Response, CallError> {
+        self.about_records(to, ring, &request, timeout).await
+    }
+
+    /// Has the primary carry out a user's operation.
+    pub async fn execute(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        request: &Execute,
+        timeout: Duration,
+    ) -> Result<Outcome, CallError> {
+        self.about_records(to, ring, request, timeout).await
+    }
+
+    /// Has a member keep a copy.
+    pub async fn store(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        request: &Store,
+        timeout: Duration,
+    ) -> Result<StoreReply, CallError> {
+        self.about_records(to, ring, request, timeout).await
+    }
+
+    /// Asks what a member holds of a key.
+    pub async fn read(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        request: &Read,
+        timeout: Duration,
+    ) -> Result<ReadReply, CallError> {
+        self.about_records(to, ring, request, timeout).await
+    }
+
+    /// Asks for a page of keys and versions.
+    pub async fn list(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        request: &List,
+        timeout: Duration,
+    ) -> Result<ListReply, CallError> {
+        self.about_records(to, ring, request, timeout).await
+    }
+
+    /// Asks for records.
+    pub async fn fetch(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        request: &Fetch,
+        timeout: Duration,
+    ) -> Result<FetchReply, CallError> {
+        self.about_records(to, ring, request, timeout).await
+    }
+
+    /// Offers records that lie here and belong to the other.
+    pub async fn offer(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        request: &Offer,
+        timeout: Duration,
+    ) -> Result<OfferReply, CallError> {
+        self.about_records(to, ring, request, timeout).await
+    }
+
+    async fn about_records<C: Call<Envelope = StorageEnvelope>>(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        call: &C,
+        timeout: Duration,
+    ) -> Result<C::Reply, CallError> {
+        let envelope = Envelope { from: self.own.me.read().clone(), to: Some(to.clone()), ring };
+        let envelope = StorageEnvelope { envelope, store: self.own.store };
+        self.ask(&to.addr, &envelope, call, timeout).await.0
+    }
+
+    async fn ask<C: Call>(
+        &self,
+        addr: &Addr,
+        envelope: &C::Envelope,
+        call: &C,
+        timeout: Duration,
+    ) -> (Result<C::Reply, CallError>, Option<Duration>) {
+        let deadline = Instant::now() + timeout;
+        let path = call.path();
+        let body = Bytes::from(call.encode(&self.own.here.cluster, envelope));
+        let (reply, rtt) = exchange(&self.pool, addr, path, body, self.own.message_len_max, deadline).await;
+        let read = |body| match C::decode_reply(path, body, self.own.here.space) {
+            Ok(reply) => reply.map_err(CallError::Refused),
+            Err(error) => Err(CallError::bad_reply(addr, &error)),
+        };
+        (reply.and_then(read), rtt)
+    }
+}

@@ -1,0 +1,188 @@
+//! chord.proto.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chord::{Chord, Entry, Neighbours, Request, Response, Table};
+use overlay::{Envelope, Peer, Refusal};
+use prost::Message;
+use ring::Space;
+
+use super::common::id_bytes;
+use super::{identifier, read_envelope, refusal};
+use crate::form::{bounded, list, message, messages, optional, required};
+use crate::protocol::parse;
+use crate::{Here, Malformed, Rejected, WireForm, WireProtocol, v1};
+
+/// Peers that a caller may ask to pass over.
+const AVOID_MAX: usize = 64;
+/// Length of a successor list.
+const SUCCESSORS_MAX: usize = 256;
+
+const FIND_SUCCESSOR: &str = "/dht.v1.Chord/FindSuccessor";
+const GET_NEIGHBOURS: &str = "/dht.v1.Chord/GetNeighbours";
+const JOIN: &str = "/dht.v1.Chord/Join";
+const NOTIFY: &str = "/dht.v1.Chord/Notify";
+const STABILIZE: &str = "/dht.v1.Chord/Stabilize";
+
+impl WireForm for Entry {
+    type Message = v1::SuccessorEntry;
+
+    fn to_message(&self) -> v1::SuccessorEntry {
+        use v1::successor_entry::Kind;
+        let kind = match self {
+            Entry::Peer(peer) => Kind::Peer(peer.to_message()),
+            Entry::Padding(id) => Kind::Padding(id_bytes(*id)),
+        };
+        v1::SuccessorEntry { kind: Some(kind) }
+    }
+
+    fn from_message(message: v1::SuccessorEntry, space: Space) -> Result<Self, Malformed> {
+        use v1::successor_entry::Kind;
+        match message.kind {
+            Some(Kind::Peer(peer)) => required("peer", Some(peer), space).map(Entry::Peer),
+            Some(Kind::Padding(id)) => identifier("padding", &id, space).map(Entry::Padding),
+            None => Err(Malformed::missing("kind")),
+        }
+    }
+}
+
+impl WireProtocol for Chord {
+    const SERVICE: &'static str = "dht.v1.Chord";
+
+    fn path(request: &Request) -> &'static str {
+        match request {
+            Request::FindSuccessor { .. } => FIND_SUCCESSOR,
+            Request::GetNeighbours => GET_NEIGHBOURS,
+            Request::Join => JOIN,
+            Request::Notify => NOTIFY,
+            Request::Stabilize => STABILIZE,
+        }
+    }
+
+    fn encode_request(request: &Request, envelope: v1::Envelope) -> Vec<u8> {
+        let envelope = Some(envelope);
+        match request {
+            Request::FindSuccessor { target, avoid } => v1::FindSuccessorRequest {
+                envelope,
+                target: id_bytes(*target),
+                avoid: avoid.iter().copied().map(id_bytes).collect(),
+            }
+            .encode_to_vec(),
+            Request::GetNeighbours => v1::GetNeighboursRequest { envelope }.encode_to_vec(),
+            Request::Join => v1::JoinRequest { envelope }.encode_to_vec(),
+            Request::Notify => v1::NotifyRequest { envelope }.encode_to_vec(),
+            Request::Stabilize => v1::StabilizeRequest { envelope }.encode_to_vec(),
+        }
+    }
+
+    fn decode_request(path: &str, body: Bytes, here: &Here) -> Result<(Envelope, Request), Rejected> {
+        let (envelope, request) = match path {
+            FIND_SUCCESSOR => {
+                let message: v1::FindSuccessorRequest = parse(body)?;
+                let envelope = read_envelope(message.envelope, None, here)?;
+                return Ok((envelope, read_find_successor(&message.target, &message.avoid, here.space)?));
+            }
+            GET_NEIGHBOURS => (parse::<v1::GetNeighboursRequest>(body)?.envelope, Request::GetNeighbours),
+            JOIN => (parse::<v1::JoinRequest>(body)?.envelope, Request::Join),
+            NOTIFY => (parse::<v1::NotifyRequest>(body)?.envelope, Request::Notify),
+            STABILIZE => (parse::<v1::StabilizeRequest>(body)?.envelope, Request::Stabilize),
+            _ => return Err(Rejected::NoSuchMethod(path.to_owned())),
+        };
+        Ok((read_envelope(envelope, None, here)?, request))
+    }
+
+    fn encode_response(path: &str, response: &Result<Response, Refusal>) -> Option<Vec<u8>> {
+        let refusal = response.as_ref().err().map(Refusal::to_message);
+        Some(match (path, response.as_ref().ok()) {
+            (FIND_SUCCESSOR, None) => v1::FindSuccessorResponse { refusal, route: None }.encode_to_vec(),
+            (FIND_SUCCESSOR, Some(Response::Route(route))) => {
+                v1::FindSuccessorResponse { refusal, route: Some(route.to_message()) }.encode_to_vec()
+            }
+            (GET_NEIGHBOURS, None) => v1::GetNeighboursResponse { refusal, ..Default::default() }.encode_to_vec(),
+            (GET_NEIGHBOURS, Some(Response::Neighbours(neighbours))) => v1::GetNeighboursResponse {
+                refusal,
+                predecessor: message(&neighbours.predecessor),
+                successors: messages(&neighbours.successors),
+            }
+            .encode_to_vec(),
+            (JOIN, None) => v1::JoinResponse { refusal, ..Default::default() }.encode_to_vec(),
+            (JOIN, Some(Response::Admitted(list))) => {
+                v1::JoinResponse { refusal, successors: messages(list), elsewhere: None }.encode_to_vec()
+            }
+            (JOIN, Some(Response::Elsewhere(peer))) => {
+                v1::JoinResponse { refusal, elsewhere: Some(peer.to_message()), ..Default::default() }.encode_to_vec()
+            }
+            (NOTIFY, None | Some(Response::Noted)) => v1::NotifyResponse { refusal }.encode_to_vec(),
+            (STABILIZE, None | Some(Response::Noted)) => v1::StabilizeResponse { refusal }.encode_to_vec(),
+            _ => return None,
+        })
+    }
+
+    fn decode_response(path: &str, body: Bytes, space: Space) -> Result<Result<Response, Refusal>, Malformed> {
+        let refused = |field| refusal(field, space);
+        Ok(match path {
+            FIND_SUCCESSOR => {
+                let message: v1::FindSuccessorResponse = parse(body)?;
+                match refused(message.refusal)? {
+                    Some(refusal) => Err(refusal),
+                    None => Ok(Response::Route(required("route", message.route, space)?)),
+                }
+            }
+            GET_NEIGHBOURS => {
+                let message: v1::GetNeighboursResponse = parse(body)?;
+                match refused(message.refusal)? {
+                    Some(refusal) => Err(refusal),
+                    None => Ok(Response::Neighbours(Neighbours {
+                        predecessor: optional("predecessor", message.predecessor, space)?,
+                        successors: list("successors", message.successors, SUCCESSORS_MAX, space)?,
+                    })),
+                }
+            }
+            JOIN => {
+                let mut message: v1::JoinResponse = parse(body)?;
+                match refused(message.refusal.take())? {
+                    Some(refusal) => Err(refusal),
+                    None => Ok(read_admission(message, space)?),
+                }
+            }
+            NOTIFY => refused(parse::<v1::NotifyResponse>(body)?.refusal)?.map_or(Ok(Response::Noted), Err),
+            STABILIZE => refused(parse::<v1::StabilizeResponse>(body)?.refusal)?.map_or(Ok(Response::Noted), Err),
+            _ => return Err(Malformed::new("the method", format_args!("{path} is not one of Chord's"))),
+        })
+    }
+
+    fn table(table: &Table, rtt: &dyn Fn(&Peer) -> Option<Duration>) -> v1::table_response::Table {
+        let shown = |peer: &Peer| v1::TablePeer {
+            peer: Some(peer.to_message()),
+            rtt_us: rtt(peer).map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+        };
+        let finger = |finger: &chord::Finger| v1::ChordFinger {
+            start: id_bytes(finger.start),
+            node: finger.node.as_ref().map(shown),
+        };
+        v1::table_response::Table::Chord(v1::ChordTable {
+            predecessor: table.predecessor.as_ref().map(shown),
+            successors: table.successors.iter().map(shown).collect(),
+            fingers: table.fingers.iter().map(finger).collect(),
+        })
+    }
+}
+
+fn read_find_successor(target: &[u8], avoid: &[Bytes], space: Space) -> Result<Request, Malformed> {
+    bounded("avoid", avoid.len(), AVOID_MAX)?;
+    let target = identifier("target", target, space)?;
+    let read = |(index, id): (usize, &Bytes)| identifier(&format!("avoid[{index}]"), id, space);
+    Ok(Request::FindSuccessor { target, avoid: avoid.iter().enumerate().map(read).collect::<Result<_, _>>()? })
+}
+
+/// Either a list that is taken over, which then has entries, or where else to ask.
+fn read_admission(message: v1::JoinResponse, space: Space) -> Result<Response, Malformed> {
+    let successors: Vec<Entry> = list("successors", message.successors, SUCCESSORS_MAX, space)?;
+    match optional("elsewhere", message.elsewhere, space)? {
+        None if successors.is_empty() => Err(Malformed::missing("successors")),
+        None => Ok(Response::Admitted(successors)),
+        Some(peer) if successors.is_empty() => Ok(Response::Elsewhere(peer)),
+        Some(_) => Err(Malformed::new("elsewhere", "is there beside successors")),
+    }
+}

@@ -1,0 +1,13 @@
+//! Messages to domain types and back, one file for each .proto.
+
+mod addr;
+pub(crate) mod chord;
+mod common;
+mod control;
+pub(crate) mod membership;
+mod record;
+mod record_calls;
+
+pub use addr::read_addr;
+pub(crate) use common::{identifier, read_envelope, refusal, to_envelope};
+pub use record::{KEY_LEN_MAX, check_key};
