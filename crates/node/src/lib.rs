@@ -1,1 +1,55 @@
-//! Placeholder.
+//! One node of one overlay: the pure machines of `overlay`, a protocol and `replica`, driven over gRPC, with the
+//! store beside them.
+//!
+//! [`run`] is the whole daemon. Inside, one task ([`driver`]) owns the machines; everything about records
+//! (`kv`, `primary`, `holder`, `transfer`, `strays`) runs beside it, by the snapshots that it publishes.
+
+mod admin;
+mod calls;
+mod config;
+mod driver;
+mod exit;
+mod health;
+mod holder;
+mod http;
+mod identity;
+mod inbox;
+mod kv;
+mod locks;
+mod logging;
+pub mod options;
+mod part;
+mod primary;
+mod resolve;
+mod routes;
+mod run;
+mod services;
+mod shared;
+mod strays;
+mod time;
+mod transfer;
+
+pub use config::{Advertise, Config};
+pub use exit::Fatal;
+pub use health::healthcheck;
+
+/// The overlay protocols of this build.
+pub const PROTOCOLS: &[&str] = &["chord"];
+
+/// Runs a node until it has left, stopped or failed. Logs to stderr, says on stdout when it is ready.
+pub fn run(config: Config) -> Result<(), Fatal> {
+    logging::init(config.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fatal::other(format!("the runtime could not be started: {error}")))?;
+    let result = runtime.block_on(async {
+        match config.protocol.as_str() {
+            "chord" => run::run::<chord::Chord>(config).await,
+            other => Err(Fatal::config(format!("protocol: `{other}` is not in this build"))),
+        }
+    });
+    // What still runs has nobody left to answer to.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    result
+}

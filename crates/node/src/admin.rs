@@ -1,0 +1,122 @@
+//! What `dht` looks inside with: snapshots put into messages. Nothing is decided by these.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use overlay::{LocateError, Located, Peer, State, Step};
+use replica::{Holding, Role};
+use ring::Id;
+use wire::{WireForm, v1};
+
+use crate::http::readiness;
+use crate::shared::Shared;
+
+/// One node's standing, for `dht status`.
+pub(crate) async fn status(shared: &Shared, http: &str) -> v1::StatusResponse {
+    let (view, stats) = (shared.view(), shared.store.stats());
+    let holdings = Arc::clone(&*shared.holdings.read().await);
+    let health = match shared.store.health() {
+        Ok(()) => readiness(shared).1.to_owned(),
+        Err(error) => format!("the store failed: {error}"),
+    };
+    v1::StatusResponse {
+        me: Some(view.me.to_message()),
+        protocol: shared.config.protocol.clone(),
+        cluster: shared.config.cluster.clone(),
+        id_bits: shared.config.space.bits(),
+        replicas: u32::try_from(shared.config.replicas).unwrap_or(u32::MAX),
+        state: state(view.state).to_owned(),
+        ring: view.ring.map(|ring| ring.to_message()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_ms: u64::try_from(shared.time.uptime().as_millis()).unwrap_or(u64::MAX),
+        keys: stats.keys,
+        bytes: stats.bytes,
+        tombstones: stats.tombstones,
+        durable: shared.store.is_durable(),
+        peers_alive: count(view.known.iter().filter(|known| known.alive).count()),
+        peers_known: count(view.known.len()),
+        sets: holdings.ranges.iter().map(set_status).collect(),
+        lost_majorities: shared.counters.lost_majorities.load(Ordering::Relaxed),
+        store: shared.store.number(),
+        process: view.me.id.to_bytes().into(),
+        http: http.to_owned(),
+        health,
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn set_status(holding: &Holding) -> v1::SetStatus {
+    let (role, settled, learners) = match &holding.role {
+        Role::Primary { learners, settled } => ("primary", *settled, learners.as_slice()),
+        Role::TakingOver => ("taking over", false, [].as_slice()),
+        Role::Member => ("member", false, [].as_slice()),
+        Role::Outside => ("outside", false, [].as_slice()),
+    };
+    v1::SetStatus {
+        range: Some(holding.range.to_message()),
+        number: holding.set.number,
+        role: role.to_owned(),
+        members: holding.set.members.iter().map(|member| member.peer.to_message()).collect(),
+        missing: holding.missing.iter().map(|member| member.peer.id.to_bytes().into()).collect(),
+        settled,
+        forced: holding.set.forced,
+        learners: learners.iter().map(|learner| learner.member.peer.to_message()).collect(),
+    }
+}
+
+/// A node's standing in one word.
+pub(crate) fn state(state: State) -> &'static str {
+    match state {
+        State::Searching => "searching",
+        State::Joining => "joining",
+        State::Ready => "ready",
+        State::Leaving => "leaving",
+        State::Left => "left",
+    }
+}
+
+/// The members next to this one, for `dht ring`.
+pub(crate) fn neighbours(shared: &Shared, next: &[Peer]) -> v1::NeighboursResponse {
+    let (view, stats) = (shared.view(), shared.store.stats());
+    v1::NeighboursResponse {
+        me: Some(view.me.to_message()),
+        next: next.iter().map(WireForm::to_message).collect(),
+        previous: None,
+        state: state(view.state).to_owned(),
+        keys: stats.keys,
+        bytes: stats.bytes,
+        process: view.me.id.to_bytes().into(),
+        owns: view.shares.iter().map(|share| share.range.to_message()).collect(),
+    }
+}
+
+/// The route to an identifier's owner.
+pub(crate) async fn lookup(shared: &Shared, target: Id) -> Result<v1::LookupResponse, LocateError> {
+    let begun = Instant::now();
+    let Located { owners, path, .. } = shared.inbox.locate(target).await?;
+    let elapsed = begun.elapsed();
+    Ok(v1::LookupResponse {
+        id: target.to_bytes().into(),
+        protocol: shared.config.protocol.clone(),
+        owner: owners.first().map(WireForm::to_message),
+        replicas: owners.iter().take(shared.config.replicas).map(WireForm::to_message).collect(),
+        path: path.iter().map(step).collect(),
+        elapsed_us: micros(elapsed),
+    })
+}
+
+fn step(step: &Step) -> v1::LookupStep {
+    v1::LookupStep {
+        peer: Some(step.peer.to_message()),
+        rtt_us: step.rtt.map(micros),
+        via: step.via.map_or(v1::Via::Unspecified.into(), |via| via.to_message()),
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

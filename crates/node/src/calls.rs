@@ -1,0 +1,138 @@
+//! What this node asks of others, in the shapes that its parts use.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use overlay::{Addr, Envelope, Failure, Peer, RingId};
+use replica::{Member, Set};
+use ring::Range;
+use store::{Cursor, Record, Store, Version};
+use transport::{CallError, Here, Limits, PeerClient, Pool, PoolConfig};
+use wire::{WireProtocol, records};
+
+use crate::config::Config;
+
+/// The asking side of a node.
+pub(crate) struct Calls {
+    client: PeerClient,
+}
+
+impl Calls {
+    pub(crate) fn new(config: &Config, store: &Store, me: Peer) -> Self {
+        let limits = limits(config);
+        let pool = Pool::new(PoolConfig::default());
+        Self { client: PeerClient::new(pool, here(config), me, store.number(), &limits) }
+    }
+
+    /// The node has taken a new incarnation.
+    pub(crate) fn set_me(&self, me: Peer) {
+        self.client.set_me(me);
+    }
+
+    pub(crate) async fn call<P: WireProtocol>(
+        &self,
+        addr: &Addr,
+        envelope: &Envelope,
+        request: overlay::Request<P>,
+        timeout: Duration,
+    ) -> (Result<overlay::Response<P>, Failure>, Option<Duration>) {
+        let (result, rtt) = self.client.call::<P>(addr, envelope, request, timeout).await;
+        if let Err(CallError::Mismatch(why)) = &result {
+            tracing::warn!(%addr, why, "a node of another kind");
+        }
+        (result.map_err(Failure::from), rtt)
+    }
+
+    pub(crate) async fn control(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        request: replica::Request,
+        timeout: Duration,
+    ) -> Result<replica::Response, Failure> {
+        Ok(self.client.control(to, ring, request, timeout).await?)
+    }
+
+    pub(crate) async fn execute(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        operation: records::Operation,
+        timeout: Duration,
+    ) -> Result<records::Outcome, Failure> {
+        let request = records::Execute { operation, budget: timeout };
+        Ok(self.client.execute(to, ring, &request, timeout).await?)
+    }
+
+    pub(crate) async fn store(
+        &self,
+        to: &Member,
+        ring: Option<RingId>,
+        number: u64,
+        record: Record,
+        timeout: Duration,
+    ) -> Result<records::StoreReply, Failure> {
+        let request = records::Store { holder: to.store, number, record };
+        Ok(self.client.store(&to.peer, ring, &request, timeout).await?)
+    }
+
+    pub(crate) async fn read(
+        &self,
+        to: &Member,
+        ring: Option<RingId>,
+        number: u64,
+        key: Bytes,
+        have: Option<Version>,
+        timeout: Duration,
+    ) -> Result<records::ReadReply, Failure> {
+        let request = records::Read { holder: to.store, number, key, have };
+        Ok(self.client.read(&to.peer, ring, &request, timeout).await?)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a listing has that many")]
+    pub(crate) async fn list(
+        &self,
+        to: &Member,
+        ring: Option<RingId>,
+        range: Range,
+        set: Set,
+        after: Option<Cursor>,
+        limit: u32,
+        timeout: Duration,
+    ) -> Result<records::ListReply, Failure> {
+        let request = records::List { holder: to.store, range, set, after, limit };
+        Ok(self.client.list(&to.peer, ring, &request, timeout).await?)
+    }
+
+    pub(crate) async fn fetch(
+        &self,
+        to: &Member,
+        ring: Option<RingId>,
+        keys: Vec<Bytes>,
+        timeout: Duration,
+    ) -> Result<records::FetchReply, Failure> {
+        let request = records::Fetch { holder: to.store, keys };
+        Ok(self.client.fetch(&to.peer, ring, &request, timeout).await?)
+    }
+
+    pub(crate) async fn offer(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        entries: Vec<records::Listed>,
+        records: Vec<Record>,
+        timeout: Duration,
+    ) -> Result<records::OfferReply, Failure> {
+        Ok(self.client.offer(to, ring, &records::Offer { entries, records }, timeout).await?)
+    }
+}
+
+/// What this node expects of whoever calls it.
+pub(crate) fn here(config: &Config) -> Here {
+    Here { cluster: config.cluster.clone(), space: config.space }
+}
+
+/// What it takes in.
+pub(crate) fn limits(config: &Config) -> Limits {
+    Limits { value_len_max: config.value_limit, ..Limits::default() }
+}

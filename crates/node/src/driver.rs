@@ -1,0 +1,394 @@
+//! Runs the two pure machines, the overlay's node and the control of sets, over real time and gRPC.
+//!
+//! One task owns both. It is never in a record's way: handlers of reads and writes act by the snapshots that it
+//! publishes ([`crate::shared::Shared`]) and go to the store and to other nodes by themselves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use overlay::{
+    Effect, Envelope, Event, Failure, LocateError, Located, Node, Peer, QueryId, Refusal, Request, Response, State, Time,
+};
+use replica::{Control, JobId};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+use wire::{WireProtocol, v1};
+
+use crate::exit::Fatal;
+use crate::inbox::{InboxReader, Input};
+use crate::shared::Shared;
+use crate::time::wall_ms;
+use crate::{identity, transfer};
+
+/// A process that runs this much later than it wanted to was paused (SIGSTOP, a suspended machine).
+const PAUSE: Duration = Duration::from_millis(1_500);
+/// The machines are asked what to do at least so often.
+const IDLE_WAKE: Duration = Duration::from_secs(5);
+/// Peers are written to disk this often, if they changed.
+const KEEP_PEERS_EVERY: Duration = Duration::from_secs(2);
+
+/// An input of the protocol's own types.
+pub(crate) enum ProtocolInput<P: WireProtocol> {
+    Serve { envelope: Envelope, request: Request<P>, reply: oneshot::Sender<Result<Response<P>, Refusal>> },
+    CallEnd { call: overlay::CallId, result: Result<Response<P>, Failure>, rtt: Option<Duration> },
+    /// Show the routing state.
+    Look(oneshot::Sender<Looked>),
+}
+
+/// The protocol's routing state, to be shown.
+pub(crate) struct Looked {
+    pub(crate) table: v1::table_response::Table,
+    pub(crate) neighbours: Vec<Peer>,
+}
+
+/// The way in for the protocol's own types.
+pub(crate) struct ProtocolInbox<P: WireProtocol> {
+    pub(crate) requests: mpsc::Sender<ProtocolInput<P>>,
+    ends: mpsc::UnboundedSender<ProtocolInput<P>>,
+}
+
+impl<P: WireProtocol> Clone for ProtocolInbox<P> {
+    fn clone(&self) -> Self {
+        Self { requests: self.requests.clone(), ends: self.ends.clone() }
+    }
+}
+
+/// Where the node stands, for whoever waits for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    pub(crate) state: State,
+    /// It will never get in: what to tell the operator.
+    pub(crate) refused: Option<String>,
+    /// The disk failed: what to tell the operator.
+    pub(crate) broken: Option<String>,
+}
+
+/// The task's state.
+pub(crate) struct Driver<P: WireProtocol> {
+    shared: Arc<Shared>,
+    node: Node<P>,
+    control: Control,
+    inbox: InboxReader,
+    requests: mpsc::Receiver<ProtocolInput<P>>,
+    ends: mpsc::UnboundedReceiver<ProtocolInput<P>>,
+    protocol_inbox: ProtocolInbox<P>,
+    queries: BTreeMap<QueryId, oneshot::Sender<Result<Located, LocateError>>>,
+    jobs: BTreeMap<JobId, AbortHandle>,
+    standing: watch::Sender<Standing>,
+    view_changed: bool,
+    peers_changed: bool,
+    peers_kept: Time,
+}
+
+impl<P: WireProtocol> Driver<P> {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        node: Node<P>,
+        control: Control,
+        inbox: InboxReader,
+    ) -> (Self, ProtocolInbox<P>, watch::Receiver<Standing>) {
+        let (requests_in, requests) = mpsc::channel(crate::inbox::REQUESTS_WAITING_MAX);
+        let (ends_in, ends) = mpsc::unbounded_channel();
+        let protocol_inbox = ProtocolInbox { requests: requests_in, ends: ends_in };
+        let (standing, standing_watch) = watch::channel(Standing { state: State::Searching, refused: None, broken: None });
+        let driver = Self {
+            peers_kept: shared.time.now(),
+            shared,
+            node,
+            control,
+            inbox,
+            requests,
+            ends,
+            protocol_inbox: protocol_inbox.clone(),
+            queries: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            standing,
+            view_changed: true,
+            peers_changed: false,
+        };
+        (driver, protocol_inbox, standing_watch)
+    }
+
+    /// Runs until the process ends.
+    pub(crate) async fn run(mut self, start: overlay::Start) {
+        self.node.start(self.shared.time.now(), start);
+        self.settle().await;
+        loop {
+            let now = self.shared.time.now();
+            let latest = now.plus(IDLE_WAKE);
+            let wake = [self.node.next_wake(), self.control.next_wake()].into_iter().flatten().fold(latest, Time::min);
+            tokio::select! {
+                biased;
+                Some(input) = self.inbox.ends.recv() => self.input(input).await,
+                Some(input) = self.ends.recv() => self.protocol_input(input),
+                () = tokio::time::sleep_until(self.shared.time.instant(wake)) => {}
+                Some(input) = self.inbox.requests.recv() => self.input(input).await,
+                Some(input) = self.requests.recv() => self.protocol_input(input),
+                else => return,
+            }
+            let now = self.shared.time.now();
+            if now.since(wake) > PAUSE {
+                tracing::warn!(late_ms = now.since(wake).as_millis() as u64, "this process was paused; asking its neighbours to confirm it again");
+                self.control.on_pause(now);
+            }
+            if wake <= now {
+                self.node.tick(now);
+                self.control.tick(now, wall_ms());
+            }
+            self.settle().await;
+        }
+    }
+
+    fn protocol_input(&mut self, input: ProtocolInput<P>) {
+        let now = self.shared.time.now();
+        match input {
+            ProtocolInput::Serve { envelope, request, reply } => {
+                let _ = reply.send(self.node.serve(now, &envelope, request));
+            }
+            ProtocolInput::CallEnd { call, result, rtt } => self.node.on_reply(now, call, result, rtt),
+            ProtocolInput::Look(reply) => {
+                let _ = reply.send(self.look());
+            }
+        }
+    }
+
+    fn look(&self) -> Looked {
+        let view = self.node.view();
+        let rtt = |peer: &Peer| view.peer(peer.id).and_then(|known| known.rtt);
+        Looked { table: <P as WireProtocol>::table(&self.node.table(), &rtt), neighbours: self.node.protocol().neighbours() }
+    }
+
+    async fn input(&mut self, input: Input) {
+        let now = self.shared.time.now();
+        match input {
+            Input::Locate { target, reply } => {
+                let query = self.node.locate(now, target);
+                self.queries.insert(query, reply);
+                self.forget_abandoned_queries();
+            }
+            Input::Control { from, request, reply } => {
+                let response = self.control.serve(now, &from, request);
+                // What it promises or accepts is on disk and in force before anybody hears of it.
+                self.settle().await;
+                if self.standing.borrow().broken.is_none() {
+                    let _ = reply.send(response);
+                }
+            }
+            Input::ControlEnd { call, result } => self.control.on_reply(now, call, result),
+            Input::JobEnd { job, result } => {
+                self.jobs.remove(&job);
+                if let Err(why) = &result {
+                    tracing::debug!(?job, why, "a transfer of records did not end well, it is tried again where still wanted");
+                }
+                self.control.on_job(now, job, result);
+            }
+            Input::Located { target, owner } => self.control.on_located(now, target, owner),
+            Input::Evidence { peer, result } => self.node.on_evidence(now, &peer, result),
+            Input::Newer { range, set } => self.control.on_newer(now, range, set),
+            Input::DropLearner { range, number, learner, done } => {
+                let dropped = self.control.drop_learner(now, range, number, &learner);
+                self.settle().await;
+                let _ = done.send(dropped);
+            }
+            Input::Lagging { range, number, member } => self.control.on_lagging(now, range, number, &member),
+            Input::Seeds(seeds) => self.node.set_seeds(seeds),
+            Input::Meet(addr) => self.node.meet(now, addr),
+            Input::Leave => {
+                self.node.begin_leaving(now);
+                self.control.leave(now);
+            }
+            Input::LeaveProgress(reply) => {
+                let _ = reply.send(self.control.leave_progress());
+            }
+            Input::Depart(departure) => self.node.depart(now, departure),
+        }
+    }
+
+    /// A caller that went away needs no answer.
+    fn forget_abandoned_queries(&mut self) {
+        let abandoned: Vec<QueryId> =
+            self.queries.iter().filter(|(_, reply)| reply.is_closed()).map(|(query, _)| *query).collect();
+        for query in abandoned {
+            self.queries.remove(&query);
+            self.node.cancel(query);
+        }
+    }
+
+    /// Carries out, in order, everything that the machines want done, until they want nothing more.
+    async fn settle(&mut self) {
+        loop {
+            let mut quiet = true;
+            while let Some(effect) = self.node.poll_effect() {
+                quiet = false;
+                self.overlay_effect(effect);
+            }
+            if std::mem::take(&mut self.view_changed) {
+                let view = self.node.view();
+                self.control.on_view(self.shared.time.now(), &view, wall_ms());
+                self.shared.publish_view(view);
+            }
+            while let Some(effect) = self.control.poll_effect() {
+                quiet = false;
+                self.control_effect(effect).await;
+            }
+            if quiet {
+                break;
+            }
+        }
+        self.keep_peers();
+    }
+
+    fn overlay_effect(&mut self, effect: Effect<P>) {
+        match effect {
+            Effect::Call { call, addr, envelope, request, timeout } => {
+                let (shared, ends) = (Arc::clone(&self.shared), self.protocol_inbox.ends.clone());
+                tokio::spawn(async move {
+                    let (result, rtt) = shared.peers.call::<P>(&addr, &envelope, request, timeout).await;
+                    let _ = ends.send(ProtocolInput::CallEnd { call, result, rtt });
+                });
+            }
+            Effect::Located { query, result } => {
+                if let Some(reply) = self.queries.remove(&query) {
+                    let _ = reply.send(result);
+                }
+            }
+            Effect::Event(event) => self.event(event),
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.view_changed = true;
+        match event {
+            Event::State(state) => {
+                tracing::info!(?state, "standing");
+                self.standing.send_modify(|standing| standing.state = state);
+            }
+            Event::Ring { ring, founded } => self.entered(ring, founded),
+            Event::Shares => self.shared.routes.clear(),
+            Event::Down(peer) => {
+                tracing::info!(id = %peer.id, addr = %peer.addr, "a peer does not answer any more");
+                metrics::counter!("dhtd_peers_down_total").increment(1);
+                self.peers_changed = true;
+            }
+            Event::Up(peer) => {
+                tracing::debug!(id = %peer.id, addr = %peer.addr, "a peer is there");
+                self.peers_changed = true;
+            }
+            Event::Rejoining { from, to } => {
+                tracing::warn!(?from, ?to, "met an older ring: joining it, records go to their owners there");
+                metrics::counter!("dhtd_rings_merged_total").increment(1);
+                self.control.forget(self.shared.time.now());
+                self.shared.routes.clear();
+            }
+            Event::Stopping(peer) => {
+                tracing::info!(id = %peer.id, addr = %peer.addr, "a peer stops and means to come back");
+                self.peers_changed = true;
+            }
+            Event::Refused(why) => {
+                tracing::error!("{why}");
+                self.standing.send_modify(|standing| standing.refused = Some(why));
+            }
+            Event::Note(text) => tracing::info!("{text}"),
+        }
+    }
+
+    /// In a ring, perhaps in a new incarnation.
+    fn entered(&mut self, ring: overlay::RingId, founded: bool) {
+        let me = self.node.view().me;
+        tracing::info!(started_ms = ring.started_ms, starter = %ring.starter, founded, "ring");
+        self.shared.peers.set_me(me.clone());
+        let kept = identity::keep_identity(&self.shared.store, &me).and_then(|()| identity::keep_ring(&self.shared.store, ring));
+        self.broken_by(kept);
+        if founded {
+            self.control.found(self.shared.time.now(), ring);
+        }
+    }
+
+    async fn control_effect(&mut self, effect: replica::Effect) {
+        match effect {
+            replica::Effect::Call { call, to, request, timeout } => {
+                let (shared, ring) = (Arc::clone(&self.shared), self.shared.ring());
+                tokio::spawn(async move {
+                    let to = shared.now_at(&to);
+                    let result = shared.peers.control(&to, ring, request, timeout).await;
+                    shared.inbox.tell(Input::Evidence { peer: to, result: result.as_ref().map(|_| ()).map_err(Clone::clone) });
+                    shared.inbox.tell(Input::ControlEnd { call, result });
+                });
+            }
+            replica::Effect::Persist(pieces) => {
+                let store = self.shared.store.clone();
+                let kept = tokio::task::spawn_blocking(move || identity::keep_pieces(&store, &pieces)).await;
+                self.broken_by(kept.unwrap_or_else(|error| Err(Fatal::other(error.to_string()))));
+            }
+            replica::Effect::Publish(holdings) => {
+                *self.shared.holdings.write().await = Arc::new(holdings);
+            }
+            replica::Effect::Start(id, job) => {
+                let shared = Arc::clone(&self.shared);
+                let task = tokio::spawn(async move {
+                    let result = transfer::run(&shared, job).await;
+                    shared.inbox.tell(Input::JobEnd { job: id, result });
+                });
+                self.jobs.insert(id, task.abort_handle());
+            }
+            replica::Effect::Cancel(job) => {
+                if let Some(task) = self.jobs.remove(&job) {
+                    task.abort();
+                }
+            }
+            replica::Effect::Locate(target) => {
+                let shared = Arc::clone(&self.shared);
+                tokio::spawn(async move {
+                    let owner = shared.inbox.locate(target).await.ok().and_then(|found| found.owners.into_iter().next());
+                    shared.inbox.tell(Input::Located { target, owner });
+                });
+            }
+            replica::Effect::Event(event) => self.control_event(event),
+        }
+    }
+
+    fn control_event(&mut self, event: replica::Event) {
+        let names = |members: &[replica::Member]| members.iter().map(|member| member.peer.addr.to_string()).collect::<Vec<_>>().join(", ");
+        match event {
+            replica::Event::Accepted(range, set) => {
+                tracing::info!(%range, number = set.number, members = names(&set.members), "set accepted");
+                metrics::counter!("dhtd_sets_accepted_total").increment(1);
+            }
+            replica::Event::LostMajority(range, set, missing) => {
+                tracing::warn!(%range, number = set.number, members = names(&set.members), missing = names(&missing), "going on without the majority of a set");
+                self.shared.counters.lost_majorities.fetch_add(1, Ordering::Relaxed);
+                metrics::counter!("dhtd_lost_majorities_total").increment(1);
+            }
+            replica::Event::BegunEmpty(range) => {
+                tracing::warn!(%range, "nobody alive held this range: begun empty");
+                self.shared.counters.lost_majorities.fetch_add(1, Ordering::Relaxed);
+                metrics::counter!("dhtd_lost_majorities_total").increment(1);
+            }
+            replica::Event::Note(text) => tracing::info!("{text}"),
+        }
+    }
+
+    fn keep_peers(&mut self) {
+        let now = self.shared.time.now();
+        if self.peers_changed && now.since(self.peers_kept) > KEEP_PEERS_EVERY {
+            self.peers_changed = false;
+            self.peers_kept = now;
+            let (store, known, time) = (self.shared.store.clone(), self.node.view().known, self.shared.time);
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = identity::keep_peers(&store, &known, time) {
+                    tracing::warn!(%error, "the known peers could not be written to disk");
+                }
+            });
+        }
+    }
+
+    /// Without its disk a node's promises are worth nothing.
+    fn broken_by(&mut self, kept: Result<(), Fatal>) {
+        if let Err(fatal) = kept {
+            tracing::error!(error = fatal.message, "the disk failed");
+            self.standing.send_modify(|standing| standing.broken = Some(fatal.message));
+        }
+    }
+}

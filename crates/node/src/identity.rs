@@ -1,0 +1,161 @@
+//! Who this node is, across restarts: what its disk keeps beside the records.
+
+use prost::Message;
+use overlay::{Addr, Known, Peer, RingId, Time};
+use replica::Piece;
+use ring::{Id, Space};
+use serde::{Deserialize, Serialize};
+use store::Store;
+use wire::{WireForm, v1};
+
+use crate::config::Config;
+use crate::exit::Fatal;
+use crate::time::{Monotonic, wall_ms};
+
+const IDENTITY: &str = "identity";
+const RING: &str = "ring";
+const PEERS: &str = "peers";
+const PIECES: &str = "pieces";
+
+/// Incarnations stay below this, so that every language's numbers hold them.
+const INCARNATION_MAX: u64 = (1 << 53) - 1;
+
+#[derive(Serialize, Deserialize)]
+struct KeptIdentity {
+    id: String,
+    id_bits: u32,
+    incarnation: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptRing {
+    started_ms: u64,
+    starter: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptPeer {
+    id: String,
+    addr: String,
+    incarnation: u64,
+    stopped_ms: Option<u64>,
+}
+
+/// What the disk knew when the process started.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    /// This node, with its new incarnation.
+    pub(crate) me: Peer,
+    pub(crate) ring: Option<RingId>,
+    pub(crate) peers: Vec<Known>,
+    pub(crate) pieces: Vec<Piece>,
+}
+
+/// Reads what the disk remembers, and begins a new incarnation.
+pub(crate) fn recall(store: &Store, config: &Config, addr: Addr, clock: Monotonic) -> Result<Remembered, Fatal> {
+    let space = config.space;
+    let kept: Option<KeptIdentity> = read(store, IDENTITY)?;
+    if let Some(kept) = kept.as_ref().filter(|kept| kept.id_bits != space.bits()) {
+        return Err(Fatal::config(format!(
+            "id_bits: this node has {} bits, its data directory was made with {}; use that value or another directory",
+            space.bits(),
+            kept.id_bits
+        )));
+    }
+    let kept_id = kept.as_ref().and_then(|kept| space.parse(&kept.id).ok());
+    let id = match (config.id, kept_id) {
+        (Some(id), Some(kept)) if id != kept => {
+            return Err(Fatal::config(format!(
+                "id: this node was given {id}, its data directory belongs to {kept}; leave --id out or use another directory"
+            )));
+        }
+        (Some(id), _) | (None, Some(id)) => id,
+        (None, None) => space.hash(addr.as_str().as_bytes()),
+    };
+    let before = kept.map_or(0, |kept| kept.incarnation);
+    let incarnation = (before.max(wall_ms()) + 1).min(INCARNATION_MAX);
+    let me = Peer { id, addr, incarnation };
+    keep_identity(store, &me)?;
+    Ok(Remembered { me, ring: recall_ring(store, space)?, peers: recall_peers(store, space, clock)?, pieces: recall_pieces(store, space)? })
+}
+
+pub(crate) fn keep_identity(store: &Store, me: &Peer) -> Result<(), Fatal> {
+    let kept = KeptIdentity { id: me.id.to_string(), id_bits: me.id.space().bits(), incarnation: me.incarnation };
+    write(store, IDENTITY, &kept)
+}
+
+pub(crate) fn keep_ring(store: &Store, ring: RingId) -> Result<(), Fatal> {
+    write(store, RING, &KeptRing { started_ms: ring.started_ms, starter: ring.starter.to_string() })
+}
+
+fn recall_ring(store: &Store, space: Space) -> Result<Option<RingId>, Fatal> {
+    let kept: Option<KeptRing> = read(store, RING)?;
+    Ok(kept.and_then(|kept| Some(RingId { started_ms: kept.started_ms, starter: space.parse(&kept.starter).ok()? })))
+}
+
+/// Keeps the peers that a restart should try, with those that said they would come back.
+pub(crate) fn keep_peers(store: &Store, peers: &[Known], clock: Monotonic) -> Result<(), Fatal> {
+    let kept: Vec<KeptPeer> = peers
+        .iter()
+        .map(|known| KeptPeer {
+            id: known.peer.id.to_string(),
+            addr: known.peer.addr.to_string(),
+            incarnation: known.peer.incarnation,
+            stopped_ms: known.stopped.map(|time| clock.wall_at(time)),
+        })
+        .collect();
+    write(store, PEERS, &kept)
+}
+
+fn recall_peers(store: &Store, space: Space, clock: Monotonic) -> Result<Vec<Known>, Fatal> {
+    let kept: Vec<KeptPeer> = read(store, PEERS)?.unwrap_or_default();
+    let known = |kept: KeptPeer| {
+        let stopped: Option<Time> = kept.stopped_ms.map(|ms| clock.at_wall(ms));
+        let peer = Peer { id: space.parse(&kept.id).ok()?, addr: Addr::new(&kept.addr)?, incarnation: kept.incarnation };
+        Some(Known { peer, alive: false, stopped, rtt: None })
+    };
+    Ok(kept.into_iter().filter_map(known).collect())
+}
+
+/// Keeps what this node knows and has promised about sets. On disk when it returns.
+pub(crate) fn keep_pieces(store: &Store, pieces: &[Piece]) -> Result<(), Fatal> {
+    let pieces = v1::Pieces { pieces: pieces.iter().map(WireForm::to_message).collect() };
+    store.set_meta(PIECES, &pieces.encode_to_vec()).map_err(disk)
+}
+
+fn recall_pieces(store: &Store, space: Space) -> Result<Vec<Piece>, Fatal> {
+    let damaged = |error: String| Fatal::config(format!("the data directory's `{PIECES}` is damaged: {error}"));
+    let Some(bytes) = store.meta(PIECES).map_err(disk)? else { return Ok(Vec::new()) };
+    let kept = v1::Pieces::decode(bytes.as_slice()).map_err(|error| damaged(error.to_string()))?;
+    let pieces: Result<Vec<Piece>, _> = kept.pieces.into_iter().map(|piece| Piece::from_message(piece, space)).collect();
+    pieces.map_err(|error| damaged(error.to_string()))
+}
+
+/// After a confirmed hand-over nothing is left to come back to.
+pub(crate) fn forget_ring(store: &Store) -> Result<(), Fatal> {
+    keep_pieces(store, &[])?;
+    store.set_meta(RING, b"null").map_err(disk)?;
+    store.set_meta(PEERS, b"[]").map_err(disk)
+}
+
+fn read<T: for<'de> Deserialize<'de>>(store: &Store, name: &str) -> Result<Option<T>, Fatal> {
+    match store.meta(name).map_err(disk)? {
+        None => Ok(None),
+        Some(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|error| Fatal::config(format!("the data directory's `{name}` is damaged: {error}"))),
+    }
+}
+
+fn write<T: Serialize>(store: &Store, name: &str, value: &T) -> Result<(), Fatal> {
+    let bytes = serde_json::to_vec(value).map_err(|error| Fatal::other(error.to_string()))?;
+    store.set_meta(name, &bytes).map_err(disk)
+}
+
+fn disk(error: store::StoreError) -> Fatal {
+    Fatal::other(format!("the data directory does not take or give data: {error}"))
+}
+
+/// The peer that a disk or a wire named may be ourselves in an earlier life.
+pub(crate) fn others(peers: Vec<Known>, me: Id) -> Vec<Known> {
+    peers.into_iter().filter(|known| known.peer.id != me).collect()
+}

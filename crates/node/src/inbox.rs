@@ -1,0 +1,106 @@
+//! What reaches the driver's task from handlers and jobs.
+
+use overlay::{Addr, Departure, Failure, LocateError, Located, Peer};
+use replica::{CallId, JobId, LeaveProgress, Member, Request, Response, Set};
+use ring::{Id, Range};
+use tokio::sync::{mpsc, oneshot};
+
+/// Requests that may wait for the driver; past that the answer is *busy*.
+pub(crate) const REQUESTS_WAITING_MAX: usize = 4_096;
+
+/// An input that is the same for every protocol.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// Find an identifier's owner.
+    Locate { target: Id, reply: oneshot::Sender<Result<Located, LocateError>> },
+    /// A peer's question about sets.
+    Control { from: Member, request: Request, reply: oneshot::Sender<Response> },
+    /// A call about sets ended.
+    ControlEnd { call: CallId, result: Result<Response, Failure> },
+    /// A job ended.
+    JobEnd { job: JobId, result: Result<(), String> },
+    /// The lookup that the sets asked for ended.
+    Located { target: Id, owner: Option<Peer> },
+    /// A storage call did or did not reach a peer.
+    Evidence { peer: Peer, result: Result<(), Failure> },
+    /// Somebody knows a newer set.
+    Newer { range: Range, set: Set },
+    /// A learner missed a write; answered once no handler counts on it any more, with `false` if it is too late for that.
+    DropLearner { range: Range, number: u64, learner: Member, done: oneshot::Sender<bool> },
+    /// A member missed a write.
+    Lagging { range: Range, number: u64, member: Member },
+    /// The seeds' names were resolved again.
+    Seeds(Vec<Addr>),
+    /// Look at the ring behind an address.
+    Meet(Addr),
+    /// Hand everything over.
+    Leave,
+    /// How far that is.
+    LeaveProgress(oneshot::Sender<LeaveProgress>),
+    /// Tell the neighbours and be gone.
+    Depart(Departure),
+}
+
+/// The way into the driver's task. Bounded where strangers can fill it; what ends our own calls is
+/// bounded by the calls.
+#[derive(Clone, Debug)]
+pub(crate) struct Inbox {
+    requests: mpsc::Sender<Input>,
+    ends: mpsc::UnboundedSender<Input>,
+}
+
+/// The driver's end of it.
+#[derive(Debug)]
+pub(crate) struct InboxReader {
+    pub(crate) requests: mpsc::Receiver<Input>,
+    pub(crate) ends: mpsc::UnboundedReceiver<Input>,
+}
+
+/// The driver's queue is full, or the driver is gone.
+#[derive(Debug)]
+pub(crate) struct Busy;
+
+impl Inbox {
+    pub(crate) fn new() -> (Self, InboxReader) {
+        let (requests, requests_reader) = mpsc::channel(REQUESTS_WAITING_MAX);
+        let (ends, ends_reader) = mpsc::unbounded_channel();
+        (Self { requests, ends }, InboxReader { requests: requests_reader, ends: ends_reader })
+    }
+
+    /// Ask, or be told that too many ask already.
+    pub(crate) fn ask(&self, input: Input) -> Result<(), Busy> {
+        self.requests.try_send(input).map_err(|_| Busy)
+    }
+
+    /// Tell what became of something that the node itself began.
+    pub(crate) fn tell(&self, input: Input) {
+        // The driver goes away only when the process does.
+        let _ = self.ends.send(input);
+    }
+
+    pub(crate) async fn locate(&self, target: Id) -> Result<Located, LocateError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Input::Locate { target, reply }).map_err(|Busy| LocateError::Joining)?;
+        answer.await.unwrap_or(Err(LocateError::Joining))
+    }
+
+    pub(crate) async fn control(&self, from: Member, request: Request) -> Result<Response, Busy> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Input::Control { from, request, reply })?;
+        answer.await.map_err(|_| Busy)
+    }
+
+    /// Returns once no handler counts on the learner any more; `false` if it may be in a later set already, and
+    /// the write that it missed must not be acknowledged.
+    pub(crate) async fn drop_learner(&self, range: Range, number: u64, learner: Member) -> bool {
+        let (done, dropped) = oneshot::channel();
+        self.tell(Input::DropLearner { range, number, learner, done });
+        dropped.await.unwrap_or(false)
+    }
+
+    pub(crate) async fn leave_progress(&self) -> Option<LeaveProgress> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Input::LeaveProgress(reply));
+        answer.await.ok()
+    }
+}

@@ -1,0 +1,15 @@
+//! Logs go to stderr; stdout belongs to the ready line.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::options::LogFormat;
+
+/// `RUST_LOG` filters, `info` unless set.
+pub(crate) fn init(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match format {
+        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+}

@@ -1,0 +1,397 @@
+//! The owner's side of an operation: order the key's writes, bring each to a majority, read from a majority.
+//!
+//! "Copies" in `docs/architecture.md` is what this file does. Everything runs in the handler's own task (writes in a
+//! tracked one, so that a caller that goes away never leaves half a write), beside the driver.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use overlay::Failure;
+use replica::{Member, QuorumState, ReadQuorum, WriteQuorum};
+use ring::{Id, Range};
+use store::{Put, Record, StoreError, Version};
+use tokio::sync::mpsc;
+use wire::records::{Ack, Condition, NewerSet, Operation, Outcome, ReadReply, Reason, StoreReply};
+
+use crate::inbox::Input;
+use crate::part::{Primary, unavailable};
+use crate::shared::Shared;
+use crate::time::wall_ms;
+
+/// How long a copy may take before its holder counts as silent for this operation.
+pub(crate) const COPY_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// A write that keeps meeting newer versions gives up; each round moves this node's clock past them.
+const ROUNDS_MAX: usize = 8;
+
+/// Carries out a user's operation if this node is the primary for its key; says who is if not.
+pub(crate) async fn execute(shared: &Arc<Shared>, operation: Operation) -> Outcome {
+    match operation {
+        Operation::Get { key } => read(shared, key).await,
+        Operation::Put { key, value, ttl_ms, condition } => {
+            let expires_at_ms = ttl_ms.map(|ttl_ms| wall_ms().saturating_add(ttl_ms));
+            tracked(shared, Change { key, value: Some(value), expires_at_ms, condition }).await
+        }
+        Operation::Delete { key, condition } => {
+            tracked(shared, Change { key, value: None, expires_at_ms: None, condition }).await
+        }
+    }
+}
+
+/// What a write makes of a record.
+struct Change {
+    key: Bytes,
+    /// `None`: delete.
+    value: Option<Bytes>,
+    expires_at_ms: Option<u64>,
+    condition: Option<Condition>,
+}
+
+impl Change {
+    fn record(&self, version: Version) -> Record {
+        Record { key: self.key.clone(), version, expires_at_ms: self.expires_at_ms, value: self.value.clone() }
+    }
+
+    /// The present version, if the condition does not hold.
+    fn refused_by(&self, current: Option<&Record>) -> Option<Option<Version>> {
+        let live = current.filter(|record| record.is_live(wall_ms())).map(|record| record.version);
+        let holds = match &self.condition {
+            None => true,
+            Some(Condition::IfAbsent) => live.is_none(),
+            Some(Condition::IfVersion(version)) => live == Some(*version),
+        };
+        (!holds).then_some(live)
+    }
+}
+
+async fn tracked(shared: &Arc<Shared>, change: Change) -> Outcome {
+    let owned = Arc::clone(shared);
+    let task = shared.tasks.spawn(async move { write(&owned, change).await });
+    task.await.unwrap_or_else(|error| broken(&error.to_string()))
+}
+
+async fn write(shared: &Arc<Shared>, change: Change) -> Outcome {
+    let id = shared.id_of(&change.key);
+    let _ordered = shared.locks.lock(id).await;
+    let mut above = None;
+    let mut sent = false;
+    for _ in 0..ROUNDS_MAX {
+        let (primary, record, durable) = match write_here(shared, &change, id, above).await {
+            Ok(Here::Stored(primary, record, durable)) => (primary, record, durable),
+            Ok(Here::Superseded(version)) => {
+                above = Some(version);
+                continue;
+            }
+            // A first round whose outcome nobody knows makes the whole write's outcome unknown.
+            Ok(Here::Answer(Outcome::ConditionFailed { .. })) if sent => return unknown("the write met a newer version"),
+            Ok(Here::Answer(outcome)) => return outcome,
+            Err(error) => return broken(&error.to_string()),
+        };
+        let version = record.version;
+        sent = true;
+        match replicate(shared, &primary, record, durable).await {
+            Replicated::Done(acks) if change.value.is_some() => return Outcome::Put { version, acks, id },
+            Replicated::Done(acks) => return Outcome::Delete { version, acks, id },
+            Replicated::Superseded(member, newer) => {
+                above = Some(newer);
+                adopt(shared, &primary, &member, &change.key, version).await;
+            }
+            Replicated::Deposed => return unknown("the range changed hands during the write"),
+            Replicated::Failed { answered, needed } => {
+                return unknown(&format!("{answered} of the {needed} copies that a write needs answered"));
+            }
+        }
+    }
+    unknown("the key's versions keep moving on")
+}
+
+enum Here {
+    Stored(Primary, Record, bool),
+    Superseded(Version),
+    Answer(Outcome),
+}
+
+/// The primary's own copy comes first, under its published part in the range.
+async fn write_here(shared: &Shared, change: &Change, id: Id, above: Option<Version>) -> Result<Here, StoreError> {
+    let holdings = shared.holdings.read().await;
+    let primary = match Primary::of(&holdings, id) {
+        Ok(primary) => primary,
+        Err(outcome) => return Ok(Here::Answer(outcome)),
+    };
+    let current = shared.store.get(&change.key)?;
+    if let Some(current) = change.refused_by(current.as_ref()) {
+        return Ok(Here::Answer(Outcome::ConditionFailed { current }));
+    }
+    let version = shared.versions.next(wall_ms(), above.max(current.map(|record| record.version)));
+    let record = change.record(version);
+    match shared.store.put(record.clone()).await? {
+        Put::Stored { durable } => Ok(Here::Stored(primary, record, durable)),
+        Put::Superseded(newer) => Ok(Here::Superseded(newer)),
+    }
+}
+
+/// What became of bringing a record to a majority.
+pub(crate) enum Replicated {
+    Done(Vec<Ack>),
+    /// A holder has this newer version.
+    Superseded(Member, Version),
+    /// A holder knows a newer set.
+    Deposed,
+    Failed { answered: usize, needed: usize },
+}
+
+/// Sends a record that is stored here to every other member and learner; done with a majority and every learner.
+/// What is still under way then goes on behind the answer.
+pub(crate) async fn replicate(shared: &Arc<Shared>, primary: &Primary, record: Record, durable: bool) -> Replicated {
+    let me = shared.member();
+    let mut quorum = WriteQuorum::new(&primary.set, primary.learners.iter().map(|learner| learner.member.clone()));
+    let mut state = quorum.on_ack(&me, durable);
+    let targets: Vec<(Member, bool)> = primary
+        .set
+        .members
+        .iter()
+        .map(|member| (member, false))
+        .chain(primary.learners.iter().map(|learner| (&learner.member, true)))
+        .filter(|(member, _)| !member.is(&me))
+        .map(|(member, learner)| (member.clone(), learner))
+        .collect();
+    let (answers_in, mut answers) = mpsc::unbounded_channel();
+    for (member, learner) in targets {
+        let (shared, record, answers_in) = (Arc::clone(shared), record.clone(), answers_in.clone());
+        let (range, number) = (primary.range, primary.set.number);
+        shared.clone().tasks.spawn(async move {
+            let to = shared.as_now(&member);
+            let result = shared.peers.store(&to, shared.ring(), number, record, COPY_TIMEOUT).await;
+            let answer = match result {
+                Ok(reply) => CopyAnswer::Reply(reply),
+                Err(failure) => {
+                    shared.inbox.tell(Input::Evidence { peer: to.peer, result: Err(failure) });
+                    missed(&shared, range, number, &member, learner).await
+                }
+            };
+            let _ = answers_in.send((member, answer));
+        });
+    }
+    drop(answers_in);
+    loop {
+        match state {
+            QuorumState::Done => return Replicated::Done(acks(&quorum)),
+            QuorumState::Failed => return Replicated::Failed { answered: quorum.answered(), needed: quorum.needed() },
+            QuorumState::Pending => {}
+        }
+        let Some((member, answer)) = answers.recv().await else {
+            return Replicated::Failed { answered: quorum.answered(), needed: quorum.needed() };
+        };
+        state = match answer {
+            CopyAnswer::Reply(StoreReply::Stored { durable }) => quorum.on_ack(&member, durable),
+            CopyAnswer::Reply(StoreReply::Superseded(newer)) => return Replicated::Superseded(member, newer),
+            CopyAnswer::Reply(StoreReply::NewerSet(NewerSet { range, set })) => {
+                shared.inbox.tell(Input::Newer { range, set });
+                return Replicated::Deposed;
+            }
+            CopyAnswer::Missed => quorum.on_failure(&member),
+            CopyAnswer::CountedOn => return Replicated::Deposed,
+        };
+    }
+}
+
+/// How one copy fared.
+enum CopyAnswer {
+    Reply(StoreReply),
+    /// It was not made, and nobody counts on it.
+    Missed,
+    /// It was not made, and its holder may be in a later set already, as one that has everything.
+    CountedOn,
+}
+
+async fn missed(shared: &Shared, range: Range, number: u64, member: &Member, learner: bool) -> CopyAnswer {
+    if learner {
+        return match shared.inbox.drop_learner(range, number, member.clone()).await {
+            true => CopyAnswer::Missed,
+            false => CopyAnswer::CountedOn,
+        };
+    }
+    shared.inbox.tell(Input::Lagging { range, number, member: member.clone() });
+    CopyAnswer::Missed
+}
+
+fn acks(quorum: &WriteQuorum) -> Vec<Ack> {
+    quorum
+        .acks()
+        .iter()
+        .map(|(member, durable)| Ack { id: member.peer.id, addr: member.peer.addr.clone(), durable: *durable })
+        .collect()
+}
+
+/// Takes over a record that a member has newer than this primary.
+async fn adopt(shared: &Shared, primary: &Primary, member: &Member, key: &Bytes, have: Version) {
+    let to = shared.as_now(member);
+    let reply = shared.peers.read(&to, shared.ring(), primary.set.number, key.clone(), Some(have), COPY_TIMEOUT).await;
+    if let Ok(ReadReply::Record(record)) = reply {
+        shared.versions.observe(record.version);
+        if let Err(error) = shared.store.put(record).await {
+            tracing::warn!(%error, "a newer version could not be taken over");
+        }
+    }
+}
+
+async fn read(shared: &Arc<Shared>, key: Bytes) -> Outcome {
+    let id = shared.id_of(&key);
+    let (primary, own) = {
+        let holdings = shared.holdings.read().await;
+        let primary = match Primary::of(&holdings, id) {
+            Ok(primary) => primary,
+            Err(outcome) => return outcome,
+        };
+        match shared.store.get(&key) {
+            Ok(own) => (primary, own),
+            Err(error) => return broken(&error.to_string()),
+        }
+    };
+    let gathered = match gather(shared, &primary, &key, own).await {
+        Ok(gathered) => gathered,
+        Err(outcome) => return outcome,
+    };
+    match gathered.newest {
+        Some(record) if !gathered.on_majority => {
+            // Whoever reads it next must not read less (Attiya, Bar-Noy, Dolev 1995): write it back first.
+            let owned = Arc::clone(shared);
+            let task = shared.tasks.spawn(async move { write_back(&owned, id, record).await });
+            match task.await {
+                Ok(Ok(record)) => found(shared, id, record),
+                Ok(Err(outcome)) => outcome,
+                Err(error) => broken(&error.to_string()),
+            }
+        }
+        Some(record) => found(shared, id, record),
+        None => Outcome::Absent,
+    }
+}
+
+fn found(shared: &Shared, id: Id, record: Record) -> Outcome {
+    if !record.is_live(wall_ms()) {
+        return Outcome::Absent;
+    }
+    let Record { version, expires_at_ms, value, .. } = record;
+    match value {
+        None => Outcome::Absent,
+        Some(value) => Outcome::Get { value, version, expires_at_ms, served_by: shared.me(), id },
+    }
+}
+
+struct Gathered {
+    newest: Option<Record>,
+    on_majority: bool,
+}
+
+/// Asks the other members until a majority has answered, this primary included.
+async fn gather(shared: &Arc<Shared>, primary: &Primary, key: &Bytes, own: Option<Record>) -> Result<Gathered, Outcome> {
+    let me = shared.member();
+    let have = own.as_ref().map(|record| record.version);
+    let mut quorum = ReadQuorum::new(&primary.set);
+    let mut state = quorum.on_answer(&me);
+    let (answers_in, mut answers) = mpsc::unbounded_channel();
+    if state == QuorumState::Pending {
+        for member in primary.set.members.iter().filter(|member| !member.is(&me)).cloned() {
+            let (shared, key, answers_in) = (Arc::clone(shared), key.clone(), answers_in.clone());
+            let number = primary.set.number;
+            tokio::spawn(async move {
+                let to = shared.as_now(&member);
+                let result = shared.peers.read(&to, shared.ring(), number, key, have, COPY_TIMEOUT).await;
+                if let Err(failure) = &result {
+                    shared.inbox.tell(Input::Evidence { peer: to.peer, result: Err(failure.clone()) });
+                }
+                let _ = answers_in.send((member, result));
+            });
+        }
+    }
+    drop(answers_in);
+    let mut newest = own;
+    let mut versions = vec![have];
+    while state == QuorumState::Pending {
+        let Some((member, result)) = answers.recv().await else { break };
+        state = match result {
+            Ok(ReadReply::NewerSet(NewerSet { range, set })) => {
+                shared.inbox.tell(Input::Newer { range, set });
+                return Err(unavailable("the range has changed hands"));
+            }
+            Ok(reply) => {
+                versions.push(match reply {
+                    ReadReply::Absent => None,
+                    ReadReply::Version(version) => Some(version),
+                    ReadReply::Record(record) => {
+                        let version = record.version;
+                        if newest.as_ref().is_none_or(|newest| newest.version < version) {
+                            newest = Some(record);
+                        }
+                        Some(version)
+                    }
+                    ReadReply::NewerSet(_) => None,
+                });
+                quorum.on_answer(&member)
+            }
+            Err(_) => quorum.on_failure(&member),
+        };
+    }
+    if state != QuorumState::Done {
+        let (answered, needed) = (quorum.answered(), primary.set.majority());
+        return Err(unavailable(&format!("{answered} of the {needed} copies that a read needs answered")));
+    }
+    let version = newest.as_ref().map(|record| record.version);
+    let holders = versions.iter().filter(|held| **held == version).count();
+    Ok(Gathered { newest, on_majority: holders >= primary.set.majority() })
+}
+
+/// Brings a record, version unchanged, to a majority of the set that this node is the primary of.
+pub(crate) async fn write_back(shared: &Arc<Shared>, id: Id, record: Record) -> Result<Record, Outcome> {
+    let _ordered = shared.locks.lock(id).await;
+    shared.versions.observe(record.version);
+    let (primary, record, durable) = {
+        let holdings = shared.holdings.read().await;
+        let primary = Primary::of(&holdings, id)?;
+        let stored = shared.store.put(record.clone()).await.map_err(|error| broken(&error.to_string()))?;
+        match stored {
+            Put::Stored { durable } => (primary, record, durable),
+            // A later write overtook it: that one is the newest now, and has brought itself to a majority or will be.
+            Put::Superseded(_) => match shared.store.get(&record.key) {
+                Ok(Some(newer)) => (primary, newer, shared.store.is_durable()),
+                Ok(None) => return Err(unavailable("the record is being erased")),
+                Err(error) => return Err(broken(&error.to_string())),
+            },
+        }
+    };
+    match replicate(shared, &primary, record.clone(), durable).await {
+        Replicated::Done(_) => Ok(record),
+        Replicated::Superseded(member, _) => {
+            adopt(shared, &primary, &member, &record.key, record.version).await;
+            Err(unavailable("a newer version is being taken over"))
+        }
+        Replicated::Deposed => Err(unavailable("the range has changed hands")),
+        Replicated::Failed { answered, needed } => {
+            Err(unavailable(&format!("{answered} of the {needed} copies that are needed answered")))
+        }
+    }
+}
+
+fn unknown(why: &str) -> Outcome {
+    Outcome::Unavailable {
+        reason: Reason::Quorum,
+        message: format!("{why}; whether the write took effect is unknown"),
+        outcome_unknown: true,
+    }
+}
+
+/// This node's own store does not do its part.
+pub(crate) fn broken(why: &str) -> Outcome {
+    tracing::error!(why, "an operation failed on this node's store");
+    Outcome::Unavailable {
+        reason: Reason::Unreachable,
+        message: format!("the owner's store failed: {why}"),
+        outcome_unknown: true,
+    }
+}
+
+/// Whether a failed call may nevertheless have been carried out there.
+pub(crate) fn may_have_happened(failure: &Failure) -> bool {
+    !matches!(failure, Failure::Refused(_))
+}
