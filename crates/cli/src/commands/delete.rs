@@ -1,0 +1,69 @@
+use clap::Args;
+use client::DeleteOptions;
+use serde::Serialize;
+
+use super::{AckJson, acks_text};
+use crate::args::KeyArg;
+use crate::commands::put::ConditionArgs;
+use crate::context::Context;
+use crate::digits::Digits;
+use crate::exit::Result;
+use crate::output::Paint;
+
+/// Remove all copies of a record; deleting what is not there is fine
+#[derive(Args, Debug)]
+pub(crate) struct Delete {
+    #[command(flatten)]
+    key: KeyArg,
+    #[command(flatten)]
+    condition: ConditionArgs,
+}
+
+#[derive(Serialize, Debug)]
+struct Deleted {
+    key: String,
+    id: String,
+    version: String,
+    acks: Vec<AckJson>,
+}
+
+impl Delete {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let client = context.client()?;
+        let options = DeleteOptions {
+            condition: self.condition.condition(),
+        };
+        let receipt = client.delete(self.key.bytes()?, options).await?;
+        let ids = receipt
+            .acks
+            .iter()
+            .map(|ack| &ack.peer.id[..])
+            .chain([&receipt.id[..]]);
+        let digits = Digits::of(&client, ids).await?;
+        let deleted = Deleted {
+            key: self.key.key,
+            id: digits.show(&receipt.id),
+            version: receipt.version.to_string(),
+            acks: receipt
+                .acks
+                .iter()
+                .map(|ack| AckJson::new(ack, digits))
+                .collect(),
+        };
+        context.out.show(&deleted, text)
+    }
+}
+
+fn text(deleted: &Deleted, paint: Paint) -> String {
+    let Deleted {
+        key,
+        id,
+        version,
+        acks,
+    } = deleted;
+    let key = paint.bold(key);
+    format!(
+        "{key} deleted\n  id       {id}\n  version  {version}\n{}",
+        acks_text(acks)
+    )
+}

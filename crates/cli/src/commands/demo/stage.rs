@@ -1,0 +1,380 @@
+//! The nodes of the demo, and what can be asked of all of them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use client::{Client, Config, Error, PutOptions};
+use futures::future::try_join_all;
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use super::Held;
+use crate::cluster::{Daemon, Launch, Logs, Ready};
+use crate::commands::PeerJson;
+use crate::commands::lookup::Route;
+use crate::commands::ring::RingView;
+use crate::context::Context;
+use crate::digits::Digits;
+use crate::exit::{Failure, Result};
+use crate::invariants;
+use crate::survey::{Depth, State, survey};
+
+/// Copies of each record: the daemon's own default.
+pub(crate) const COPIES: usize = 3;
+/// Nothing here takes longer, or something is wrong.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Short lists, so that fingers have something to do even among five nodes; two is the least for three copies.
+const FLAGS: [&str; 6] = [
+    "--listen",
+    "127.0.0.1:0",
+    "--http",
+    "off",
+    "--successors",
+    "2",
+];
+const IN_FLIGHT: usize = 16;
+
+/// A process of the demo.
+#[derive(Debug)]
+pub(crate) struct Actor {
+    name: String,
+    daemon: Daemon,
+    ready: Ready,
+    client: Client,
+}
+
+impl Actor {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.ready.id
+    }
+
+    pub(crate) fn addr(&self) -> &str {
+        &self.ready.advertise
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.daemon.pid().unwrap_or_default()
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn peer(&self) -> PeerJson {
+        PeerJson {
+            id: self.id().to_owned(),
+            addr: self.addr().to_owned(),
+        }
+    }
+
+    /// Kills it with SIGKILL.
+    pub(crate) async fn crash(self) -> Result {
+        self.daemon.crash().await
+    }
+}
+
+/// All of them, in the order of their start.
+#[derive(Debug)]
+pub(crate) struct Stage<'a> {
+    context: &'a Context,
+    program: PathBuf,
+    actors: Vec<Actor>,
+    started: usize,
+    /// Everything that was put, and must be there.
+    records: BTreeMap<String, String>,
+}
+
+impl<'a> Stage<'a> {
+    pub(crate) fn new(context: &'a Context, program: PathBuf) -> Self {
+        let records = BTreeMap::from([("fruit".to_owned(), "apple".to_owned())]);
+        Self {
+            context,
+            program,
+            actors: Vec::new(),
+            started: 0,
+            records,
+        }
+    }
+
+    pub(crate) fn nodes(&self) -> &[Actor] {
+        &self.actors
+    }
+
+    pub(crate) fn node(&self, place: usize) -> Result<&Actor> {
+        self.actors
+            .get(place)
+            .ok_or_else(|| Failure::other("the demo has lost count of its nodes"))
+    }
+
+    /// How many records are there to be found.
+    pub(crate) fn records(&self) -> usize {
+        self.records.len()
+    }
+
+    /// What one would type to start a node.
+    pub(crate) fn command_line(&self, seed: Option<&str>) -> String {
+        let join = seed.map_or_else(String::new, |seed| format!(" --join {seed}"));
+        format!("dhtd {}{join}", FLAGS.join(" "))
+    }
+
+    /// Starts processes that join through the first one, all at the same time, and waits until they are ready.
+    pub(crate) async fn add_nodes(&mut self, number: usize) -> Result {
+        let seed = self.actors.first().map(|actor| actor.addr().to_owned());
+        let start = (1..=number).map(|step| self.start(self.started + step, seed.as_deref()));
+        let newcomers = try_join_all(start).await?;
+        self.started += number;
+        self.actors.extend(newcomers);
+        Ok(())
+    }
+
+    async fn start(&self, number: usize, seed: Option<&str>) -> Result<Actor> {
+        let name = format!("node {number}");
+        let mut args: Vec<OsString> = FLAGS.map(OsString::from).to_vec();
+        if let Some(seed) = seed {
+            args.extend(["--join", seed].map(OsString::from));
+        }
+        let launch = Launch {
+            program: self.program.clone(),
+            label: name.clone(),
+            args,
+            logs: Logs::Kept,
+        };
+        let mut daemon = Daemon::start(&launch)?;
+        let ready = daemon.ready(PATIENCE).await?;
+        let client = Client::with_config([&ready.advertise], self.config())?;
+        Ok(Actor {
+            name,
+            daemon,
+            ready,
+            client,
+        })
+    }
+
+    /// The node that is called so, taken off the stage.
+    pub(crate) fn take(&mut self, addr: &str) -> Result<Actor> {
+        let place = self.actors.iter().position(|actor| actor.addr() == addr);
+        let place =
+            place.ok_or_else(|| Failure::other(format!("{addr} is none of the demo's nodes")))?;
+        Ok(self.actors.remove(place))
+    }
+
+    pub(crate) fn name_at<'b>(&'b self, addr: &'b str) -> &'b str {
+        self.actors
+            .iter()
+            .find(|actor| actor.addr() == addr)
+            .map_or(addr, |actor| &actor.name)
+    }
+
+    /// The identifier of the first node at or after this one. Identifiers of one width sort as their digits do.
+    pub(crate) fn successor_of(&self, id: &str) -> String {
+        let mut ids: Vec<&str> = self.actors.iter().map(Actor::id).collect();
+        ids.sort_unstable();
+        ids.iter()
+            .find(|node| **node >= id)
+            .or(ids.first())
+            .map_or_else(String::new, |id| (*id).to_owned())
+    }
+
+    /// Waits until there is one ring of so many nodes, in which every invariant holds.
+    pub(crate) async fn until_sound(&self, nodes: usize) -> Result {
+        let context = self.everybody();
+        until("one ring in which every invariant holds", || async {
+            let overlay = survey(&context, Depth::Tables).await?;
+            let sound = overlay.members.len() == nodes
+                && invariants::judge(&overlay)?.violations.is_empty();
+            Ok(sound.then_some(()))
+        })
+        .await
+    }
+
+    /// Waits until all nodes are ready and each record is there three times, and says who holds how many.
+    pub(crate) async fn until_copied(&self) -> Result<RingView> {
+        let context = self.everybody();
+        let copies = (self.records.len() * COPIES) as u64;
+        until(
+            &format!("three copies of each of {} records", self.records.len()),
+            || async {
+                let overlay = survey(&context, Depth::Neighbours).await?;
+                let reports: Vec<_> = overlay
+                    .members
+                    .iter()
+                    .filter_map(|member| member.report.as_ref().ok())
+                    .collect();
+                let all = reports.len() == self.actors.len()
+                    && overlay.members.len() == self.actors.len();
+                let ready = reports.iter().all(|report| report.state == State::Ready);
+                let held: u64 = reports.iter().map(|report| report.keys).sum();
+                Ok((all && ready && held == copies).then(|| RingView::new(&overlay)))
+            },
+        )
+        .await
+    }
+
+    /// Puts records through the nodes in turn.
+    pub(crate) async fn put_records(&mut self, number: usize) -> Result<Duration> {
+        let start = Instant::now();
+        let records = (1..=number).map(|n| (format!("record-{n}"), format!("value-{n}")));
+        let records: Vec<(String, String)> = records.collect();
+        let puts = records.iter().zip(self.actors.iter().cycle()).map(
+            |((key, value), actor)| async move {
+                actor
+                    .client
+                    .put(key.clone(), value.clone(), PutOptions::default())
+                    .await
+            },
+        );
+        stream::iter(puts)
+            .buffer_unordered(IN_FLIGHT)
+            .try_collect::<Vec<_>>()
+            .await?;
+        self.records.extend(records);
+        Ok(start.elapsed())
+    }
+
+    /// Reads every record, through one node or through all in turn. While a crash is being noticed a read may have to be
+    /// tried again; a record that is said not to be there, or to be another, is lost.
+    pub(crate) async fn read_all(&self, through: Option<usize>) -> Result<usize> {
+        let actors = match through {
+            Some(place) => std::slice::from_ref(self.node(place)?),
+            None => &self.actors[..],
+        };
+        let deadline = Instant::now() + PATIENCE;
+        let reads = self.records.iter().zip(actors.iter().cycle()).map(
+            |((key, value), actor)| async move {
+                loop {
+                    match actor.client.get(key.clone()).await {
+                        Ok(record) if record.value == value.as_bytes() => return Ok(()),
+                        Ok(_) => {
+                            return Err(Failure::other(format!(
+                                "not as promised: `{key}` has another value"
+                            )));
+                        }
+                        Err(Error::NotFound) => {
+                            return Err(Failure::other(format!(
+                                "not as promised: `{key}` is lost, says {}",
+                                actor.name
+                            )));
+                        }
+                        Err(error) if Instant::now() > deadline => return Err(error.into()),
+                        Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    }
+                }
+            },
+        );
+        stream::iter(reads)
+            .buffer_unordered(IN_FLIGHT)
+            .try_collect::<Vec<()>>()
+            .await?;
+        Ok(self.records.len())
+    }
+
+    /// The longest way that any node has to any of a few keys.
+    pub(crate) async fn longest_route(&self) -> Result<(&Actor, Route)> {
+        let mut longest: Option<(&Actor, Route)> = None;
+        for key in ["fruit", "tree", "leaf", "root", "seed", "bark"] {
+            for actor in &self.actors {
+                let route = self.route(actor, key).await?;
+                if longest
+                    .as_ref()
+                    .is_none_or(|(_, best)| route.hops > best.hops)
+                {
+                    longest = Some((actor, route));
+                }
+            }
+        }
+        longest.ok_or_else(|| Failure::other("the demo has no nodes"))
+    }
+
+    /// The address of a key's owner.
+    pub(crate) async fn owner_of(&self, key: &str) -> Result<String> {
+        Ok(self.route(self.node(0)?, key).await?.owner.addr)
+    }
+
+    /// How many records this node owns.
+    pub(crate) async fn owned_by(&self, place: usize) -> Result<usize> {
+        let actor = self.node(place)?;
+        let routes = self.records.keys().map(|key| self.route(actor, key));
+        let routes: Vec<Route> = stream::iter(routes)
+            .buffer_unordered(IN_FLIGHT)
+            .try_collect()
+            .await?;
+        Ok(routes
+            .iter()
+            .filter(|route| route.owner.addr == actor.addr())
+            .count())
+    }
+
+    async fn route(&self, actor: &Actor, key: &str) -> Result<Route> {
+        let answer = actor.client.lookup(key.to_owned()).await?;
+        // The ready line has identifiers in all their digits, four bits each.
+        let digits = Digits::of_bits(u32::try_from(actor.id().len() * 4).unwrap_or(160));
+        Route::new(Some(key.to_owned()), &answer, digits)
+    }
+
+    /// Who holds how many records, before and after, in ring order.
+    pub(crate) fn held(&self, before: &RingView, after: &RingView) -> Vec<Held> {
+        let keys = |view: &RingView, id: &str| {
+            view.members
+                .iter()
+                .find(|member| member.id == id)
+                .and_then(|member| member.keys)
+                .unwrap_or(0)
+        };
+        let held = after.members.iter().map(|member| Held {
+            node: self.name_at(&member.addr).to_owned(),
+            addr: member.addr.clone(),
+            before: keys(before, &member.id),
+            after: keys(after, &member.id),
+        });
+        held.collect()
+    }
+
+    fn everybody(&self) -> Context {
+        let mut context = self.context.clone();
+        context.global.endpoints = self
+            .actors
+            .iter()
+            .filter_map(|actor| actor.addr().parse().ok())
+            .collect();
+        context
+    }
+
+    fn config(&self) -> Config {
+        self.context.config()
+    }
+}
+
+/// Asks again and again until there is an answer; a step that fails may work the next time.
+async fn until<T, F, Fut>(what: &str, mut step: F) -> Result<T>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<Option<T>>>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let last = match step().await {
+            Ok(Some(answer)) => return Ok(answer),
+            Ok(None) => None,
+            Err(failure) => failure.message,
+        };
+        if Instant::now() > deadline {
+            let why = last.map_or_else(String::new, |why| format!(": {why}"));
+            let patience = humantime::format_duration(PATIENCE);
+            return Err(Failure::other(format!(
+                "not as promised: no {what} after {patience}{why}"
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Milliseconds since then.
+pub(crate) fn millis(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,159 @@
+use clap::Args;
+use serde::Serialize;
+
+use crate::columns::{Columns, bar};
+use crate::context::Context;
+use crate::digits::short;
+use crate::exit::Result;
+use crate::output::{Paint, byte_size, counted};
+use crate::survey::{Depth, Member, Overlay, survey};
+
+/// Show every member, found by walking the overlay
+#[derive(Args, Debug)]
+pub(crate) struct Ring {}
+
+#[derive(Serialize, Debug)]
+pub(crate) struct RingView {
+    pub(crate) protocol: String,
+    pub(crate) members: Vec<MemberView>,
+}
+
+/// A member; what only it can tell is null when it does not answer.
+#[derive(Serialize, Clone, Debug)]
+pub(crate) struct MemberView {
+    pub(crate) id: String,
+    pub(crate) addr: String,
+    pub(crate) process: Option<String>,
+    pub(crate) state: &'static str,
+    pub(crate) keys: Option<u64>,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) incarnation: u64,
+    pub(crate) error: Option<String>,
+    /// Its part of the circle, from 0 to 1.
+    pub(crate) share: Option<f64>,
+}
+
+impl Ring {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let overlay = survey(context, Depth::Neighbours).await?;
+        let cluster = overlay.cluster.clone();
+        context.out.show(&RingView::new(&overlay), |view, paint| {
+            let keys = view.members.iter().filter_map(|member| member.keys).sum();
+            let members = counted(view.members.len() as u64, "member");
+            let copies = counted(keys, "copy");
+            let title = paint.bold(&format!(
+                "{} · cluster `{cluster}` · {members}",
+                view.protocol
+            ));
+            format!(
+                "{title} holding {copies}\n\n{}",
+                members_text(&view.members, paint)
+            )
+        })
+    }
+}
+
+impl RingView {
+    pub(crate) fn new(overlay: &Overlay) -> Self {
+        Self {
+            protocol: overlay.protocol.clone(),
+            members: overlay.members.iter().map(MemberView::new).collect(),
+        }
+    }
+}
+
+impl MemberView {
+    fn new(member: &Member) -> Self {
+        let report = member.report.as_ref().ok();
+        Self {
+            id: member.peer.id.to_string(),
+            addr: member.peer.addr.clone(),
+            process: report.map(|report| report.process.to_string()),
+            state: report.map_or("unreachable", |report| report.state.word()),
+            keys: report.map(|report| report.keys),
+            bytes: report.map(|report| report.bytes),
+            incarnation: member.peer.incarnation,
+            error: member.report.as_ref().err().cloned(),
+            share: report.map(|report| report.share()),
+        }
+    }
+}
+
+/// Members in ring order, a line each, with a bar for the share of the circle.
+pub(crate) fn members_text(members: &[MemberView], paint: Paint) -> String {
+    const WIDTH: usize = 20;
+    let largest = members
+        .iter()
+        .filter_map(|member| member.share)
+        .fold(f64::MIN_POSITIVE, f64::max);
+    let mut columns = Columns::new(&[
+        "node", "address", "state", ">share", "", ">keys", ">size", "",
+    ]);
+    for member in members {
+        let state = match member.state {
+            "ready" => paint.good("ready"),
+            state => paint.bad(state),
+        };
+        let share = member
+            .share
+            .map_or_else(String::new, |share| format!("{:.1} %", share * 100.0));
+        let drawn = member.share.map_or_else(String::new, |share| {
+            paint.accent(&bar(share / largest, WIDTH))
+        });
+        columns.row([
+            short(&member.id),
+            member.addr.clone(),
+            state,
+            share,
+            drawn,
+            member
+                .keys
+                .map_or_else(String::new, |keys| keys.to_string()),
+            member.bytes.map_or_else(String::new, byte_size),
+            member.error.clone().unwrap_or_default(),
+        ]);
+    }
+    columns.render(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(id: &str, state: &'static str, share: Option<f64>) -> MemberView {
+        MemberView {
+            id: id.into(),
+            addr: format!("127.0.0.1:70{id}"),
+            process: share.map(|_| id.into()),
+            state,
+            keys: share.map(|_| 12),
+            bytes: share.map(|_| 3072),
+            incarnation: 1,
+            error: share.is_none().then(|| "connection refused".into()),
+            share,
+        }
+    }
+
+    #[test]
+    fn members_are_drawn_in_order_with_their_shares() {
+        let members = [
+            member("10", "ready", Some(0.5)),
+            member("20", "unreachable", None),
+            member("30", "ready", Some(0.25)),
+        ];
+        let expected =
+            "  node  address         state         share                        keys     size
+  10    127.0.0.1:7010  ready        50.0 %  ████████████████████    12  3.0 KiB
+  20    127.0.0.1:7020  unreachable                                               connection refused
+  30    127.0.0.1:7030  ready        25.0 %  ██████████              12  3.0 KiB
+";
+        assert_eq!(members_text(&members, Paint::PLAIN), expected);
+    }
+
+    #[test]
+    fn a_member_that_does_not_answer_has_nulls_and_an_error() {
+        let json = serde_json::to_string(&member("20", "unreachable", None)).unwrap();
+        let expected = r#"{"id":"20","addr":"127.0.0.1:7020","process":null,"state":"unreachable","keys":null,"bytes":null,"incarnation":1,"error":"connection refused","share":null}"#;
+        assert_eq!(json, expected);
+    }
+}

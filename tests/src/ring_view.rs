@@ -1,0 +1,77 @@
+//! A ring as one of its members walks it, and what it should hold.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::ids;
+use crate::records::Record;
+
+/// One entry of `dht ring -o json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Identifier.
+    pub id: String,
+    /// Where it is dialled.
+    pub addr: String,
+    /// joining, ready, leaving or unreachable.
+    pub state: String,
+    /// Records that it holds, copies included; 0 when it does not answer.
+    pub keys: u64,
+    /// Which life of this identifier.
+    pub incarnation: u64,
+}
+
+/// Reads what `dht ring -o json` printed.
+///
+/// # Errors
+/// When a promised field is not there.
+pub fn parse_members(ring: &Value) -> Result<Vec<Member>, String> {
+    let members = ring["members"]
+        .as_array()
+        .ok_or_else(|| format!("no \"members\" in {ring}"))?;
+    members.iter().map(parse_member).collect()
+}
+
+fn parse_member(member: &Value) -> Result<Member, String> {
+    let text = |field: &str| {
+        member[field]
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| format!("no {field:?} in {member}"))
+    };
+    let state = text("state")?;
+    let answers = state != "unreachable";
+    let number = |field: &str| match member[field].as_u64() {
+        Some(number) => Ok(number),
+        None if !answers => Ok(0),
+        None => Err(format!("no {field:?} in {member}")),
+    };
+    Ok(Member {
+        id: text("id")?,
+        addr: text("addr")?,
+        keys: number("keys")?,
+        incarnation: number("incarnation")?,
+        state,
+    })
+}
+
+/// How many records each node should hold once every record has its copies: those of the owner and the nodes after
+/// it. Worked out from the keys alone.
+#[must_use]
+pub fn expected_copies(
+    nodes: &[&str],
+    records: &[Record],
+    replicas: usize,
+    bits: u32,
+) -> BTreeMap<String, u64> {
+    let mut expected: BTreeMap<String, u64> =
+        nodes.iter().map(|node| ((*node).to_owned(), 0)).collect();
+    for record in records {
+        let id = ids::hash(record.key.as_bytes(), bits);
+        for holder in ids::holders(nodes, &id, replicas) {
+            *expected.entry(holder.to_owned()).or_default() += 1;
+        }
+    }
+    expected
+}
