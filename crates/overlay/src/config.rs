@@ -8,6 +8,8 @@ use crate::{Addr, RingId};
 #[derive(Clone, Debug)]
 pub struct Start {
     /// `--join`: addresses to try, after each resolution of their names. The driver may replace them later.
+    /// A name that can't be resolved yet belongs in here as it is: with no address at all to try, the node
+    /// starts a ring of its own at once.
     pub seeds: Vec<Addr>,
     /// Peers remembered on disk.
     pub remembered: Vec<Addr>,
@@ -26,7 +28,8 @@ pub struct NodeConfig {
     pub lookup_parallelism: usize,
     /// A call's deadline before anything is known of the peer's round trip.
     pub call_timeout_initial: Duration,
-    /// No call's deadline is below this.
+    /// No call's deadline is below this. The first deadline of a call is four times this at least: an idle
+    /// round trip says little about a busy machine. A lookup goes on without a slow peer this early.
     pub call_timeout_min: Duration,
     /// Nor above this.
     pub call_timeout_max: Duration,

@@ -25,7 +25,9 @@ pub(crate) enum ProtocolEffect<P: Overlay> {
 }
 
 impl<P: Overlay> Ctx<'_, P> {
-    /// Ask a peer. Ends exactly once, in [`Overlay::on_reply`]; the deadline comes from the peer's smoothed RTT.
+    /// Ask a peer. Ends exactly once, in [`Overlay::on_reply`]. Deadlines come from the peer's smoothed RTT,
+    /// and a call that is missed is repeated until the peer answers or is declared dead: to a protocol,
+    /// [`crate::Failure::TimedOut`] and [`crate::Failure::Unreachable`] mean that it is dead.
     pub fn call(&mut self, to: Peer, request: P::Request) {
         self.effects.push(ProtocolEffect::Call { to, request });
     }

@@ -7,11 +7,16 @@
 //!
 //! The machine does no IO: [`Lookup::next`] says whom to ask, the `on_…` methods say what came of it.
 
+mod candidate;
+mod next;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ring::{Id, Range};
 
+use self::candidate::Candidate;
+pub(crate) use self::next::Next;
 use crate::{Hop, LocateError, Located, Peer, Route, Step, Time, Via};
 
 /// Pause before the second round; doubles with each round.
@@ -20,6 +25,8 @@ const BACK_OFF: Duration = Duration::from_millis(30);
 const BACK_OFF_MAX: Duration = Duration::from_millis(240);
 /// Requests at most, whatever the peers answer.
 const ASKS_MAX: usize = 128;
+/// Peers asked in one round although they bring it no nearer.
+const DETOURS_MAX: usize = 3;
 /// Peers taken from one answer, and peers told to others as unreachable.
 const HOPS_MAX: usize = 32;
 
@@ -37,21 +44,6 @@ pub(crate) enum Origin {
     },
 }
 
-/// What the lookup wants next.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Next {
-    /// Send this peer the protocol's lookup request.
-    Ask(Peer),
-    /// Route by this node's own tables and hand in the answer as its own.
-    AskSelf,
-    /// Nothing before [`Lookup::wake`] or the next answer.
-    Wait,
-    /// The owner has confirmed itself.
-    Done(Located),
-    /// Nobody could be found in time.
-    Failed(LocateError),
-}
-
 /// One lookup.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Lookup {
@@ -60,7 +52,7 @@ pub(crate) struct Lookup {
     origin: Origin,
     parallelism: usize,
     deadline: Time,
-    nodes: BTreeMap<Id, Node>,
+    nodes: BTreeMap<Id, Candidate>,
     /// Claimed owners that are still to be asked, the likeliest first.
     claim: Vec<Id>,
     /// This node is to be asked, by its own tables.
@@ -74,26 +66,9 @@ pub(crate) struct Lookup {
     /// Whom to tell others that they could not be reached.
     avoid: Vec<Id>,
     asks: usize,
+    /// So many more peers that bring it no nearer are asked in this round.
+    detours: usize,
     located: Option<Located>,
-}
-
-/// A peer that was named.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Node {
-    peer: Peer,
-    distance: Id,
-    via: Via,
-    /// Who named it first; none when it was this node. Never changes, so the links form a tree.
-    named_by: Option<Id>,
-    /// Last round in which it was named as closer.
-    named_in: u32,
-    /// Last round in which it was asked, and in which it answered.
-    asked_in: u32,
-    answered_in: u32,
-    /// Set while a call is under way: when that call becomes slow.
-    slow_at: Option<Time>,
-    rtt: Option<Duration>,
-    silent: bool,
 }
 
 impl Lookup {
@@ -118,6 +93,7 @@ impl Lookup {
             retry_at: None,
             avoid: Vec::new(),
             asks: 0,
+            detours: DETOURS_MAX,
             located: None,
         };
         lookup.begin_round();
@@ -170,7 +146,7 @@ impl Lookup {
         let waiting = self
             .nodes
             .values()
-            .filter(|node| node.slow_at.is_some_and(|slow| slow > now))
+            .filter(|node| node.is_awaited(now))
             .count();
         if waiting >= self.parallelism {
             return Next::Wait;
@@ -205,16 +181,13 @@ impl Lookup {
         rtt: Duration,
         distance: impl Fn(Id) -> Id,
     ) {
-        let Some(node) = self
-            .nodes
-            .get_mut(&from.id)
-            .filter(|node| node.peer.incarnation == from.incarnation)
-        else {
+        let round = self.round;
+        let Some(node) = self.candidate(from) else {
             return;
         };
         node.slow_at = None;
         node.silent = false;
-        node.answered_in = self.round;
+        node.answered_in = round;
         node.rtt = Some(rtt);
         self.avoid.retain(|&id| id != from.id);
         self.namer = Some(from.id);
@@ -252,24 +225,25 @@ impl Lookup {
 
     /// `from` did not answer at all, or is gone. Others are told.
     pub(crate) fn on_failure(&mut self, from: &Peer) {
-        if let Some(node) = self
-            .nodes
-            .get_mut(&from.id)
-            .filter(|node| node.peer.incarnation == from.incarnation)
-        {
+        if let Some(node) = self.candidate(from) {
             node.slow_at = None;
             node.silent = true;
             self.shun(from.id);
         }
     }
 
+    /// The life of `from` that was meant is over. Others are not told: it may have a new one by now, which
+    /// they could not name if its identifier were one to avoid.
+    pub(crate) fn on_gone(&mut self, from: &Peer) {
+        if let Some(node) = self.candidate(from) {
+            node.slow_at = None;
+            node.silent = true;
+        }
+    }
+
     /// `from` lives but won't say: it is still joining, or busy. It is asked again in the next round.
     pub(crate) fn on_refusal(&mut self, from: &Peer) {
-        if let Some(node) = self
-            .nodes
-            .get_mut(&from.id)
-            .filter(|node| node.peer.incarnation == from.incarnation)
-        {
+        if let Some(node) = self.candidate(from) {
             node.slow_at = None;
             node.silent = false;
         }
@@ -277,7 +251,7 @@ impl Lookup {
 
     /// Whoever is slow by now counts as out of reach until it answers.
     fn give_way_to_others(&mut self, now: Time) {
-        let slow = |node: &&Node| node.slow_at.is_some_and(|slow| slow <= now) && !node.silent;
+        let slow = |node: &&Candidate| node.has_become_slow(now);
         let slow: Vec<Id> = self
             .nodes
             .values()
@@ -306,17 +280,23 @@ impl Lookup {
         None
     }
 
-    /// The nearest peer named in this round that was not asked in it; dead ones last.
-    fn nearest(&self, dead: &impl Fn(&Peer) -> bool) -> Option<Id> {
-        let open = |node: &&Node| {
-            node.named_in == self.round && node.asked_in < self.round && node.slow_at.is_none()
-        };
-        let nearest = self
-            .nodes
-            .values()
-            .filter(open)
-            .min_by_key(|node| (dead(&node.peer), node.distance, node.peer.id));
-        nearest.map(|node| node.peer.id)
+    /// The nearest peer named in this round that was not asked in it; dead ones last. One that is no
+    /// nearer than somebody who answered already is a detour, and few of these are followed: a
+    /// node just past the target names the whole circle as closer than itself.
+    fn nearest(&mut self, dead: &impl Fn(&Peer) -> bool) -> Option<Id> {
+        let round = self.round;
+        let answered = self.nodes.values().filter(|node| node.answered_in == round);
+        let reached = answered.map(|node| node.distance).min();
+        let detour = |node: &Candidate| reached.is_some_and(|reached| node.distance >= reached);
+        let open = self.nodes.values().filter(|node| node.is_open(round));
+        let rank =
+            |node: &&Candidate| (detour(node), dead(&node.peer), node.distance, node.peer.id);
+        let nearest = open.min_by_key(rank)?;
+        let id = nearest.peer.id;
+        if detour(nearest) {
+            self.detours = self.detours.checked_sub(1)?;
+        }
+        Some(id)
     }
 
     fn ask(&mut self, id: Id, now: Time, patience: &impl Fn(&Peer) -> Duration) -> Next {
@@ -356,6 +336,7 @@ impl Lookup {
     fn begin_round(&mut self) {
         self.retry_at = None;
         self.round += 1;
+        self.detours = DETOURS_MAX;
         self.claim.clear();
         let round = self.round;
         let namer = self.namer.filter(|_| !round.is_multiple_of(3));
@@ -374,14 +355,19 @@ impl Lookup {
             Origin::Tables => self.self_due = true,
             Origin::Via { peer, .. } => {
                 let id = peer.id;
+                // How far it is does not matter: it comes first, and whoever it names is nearer.
+                let farthest = self.target.space().max();
                 self.name(
                     Hop {
                         peer,
                         via: Via::Cache,
                     },
                     None,
-                    id,
+                    farthest,
                 );
+                self.nodes
+                    .entry(id)
+                    .and_modify(|node| node.named_in = round);
             }
         }
     }
@@ -433,28 +419,11 @@ impl Lookup {
             }
             return;
         }
-        let round = self.round;
-        let is_origin = named_by.is_none()
-            && matches!(&self.origin, Origin::Via { peer: via, .. } if via.id == peer.id);
-        let node = self.nodes.entry(peer.id).or_insert_with(|| Node {
-            peer: peer.clone(),
-            distance,
-            via,
-            named_by,
-            named_in: 0,
-            asked_in: 0,
-            answered_in: 0,
-            slow_at: None,
-            rtt: None,
-            silent: false,
-        });
-        if node.peer.incarnation < peer.incarnation {
-            node.peer = peer;
-            (node.asked_in, node.answered_in, node.slow_at, node.silent) = (0, 0, None, false);
-        }
-        if is_origin {
-            node.named_in = round;
-        }
+        let node = self
+            .nodes
+            .entry(peer.id)
+            .or_insert_with(|| Candidate::new(peer.clone(), distance, via, named_by));
+        node.renew(peer);
     }
 
     /// Somebody named this node: in this life its own tables decide, a former life is dead.
@@ -467,6 +436,12 @@ impl Lookup {
         }
     }
 
+    /// What is known of this very life of a peer.
+    fn candidate(&mut self, peer: &Peer) -> Option<&mut Candidate> {
+        let known = self.nodes.get_mut(&peer.id);
+        known.filter(|node| node.peer.incarnation == peer.incarnation)
+    }
+
     fn shun(&mut self, id: Id) {
         if !self.avoid.contains(&id) && self.avoid.len() < HOPS_MAX {
             self.avoid.push(id);
@@ -477,11 +452,7 @@ impl Lookup {
         let mut path = Vec::new();
         let mut at = Some(owner);
         while let Some(node) = at.and_then(|id| self.nodes.get(&id)) {
-            path.push(Step {
-                peer: node.peer.clone(),
-                rtt: node.rtt,
-                via: Some(node.via),
-            });
+            path.push(node.step());
             at = node.named_by;
         }
         path.push(self.first_step());

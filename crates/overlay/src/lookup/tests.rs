@@ -409,6 +409,25 @@ fn this_node_among_the_next_holders_is_not_asked_again_and_again() {
 }
 
 #[test]
+fn a_node_just_past_the_target_does_not_send_it_once_round_the_ring() {
+    let mut case = Case::new();
+    case.own(0, closer(&[450]));
+    case.asks(0, 450);
+    case.answers(450, owners(&[510]));
+    case.asks(1, 510);
+    case.answers(510, closer(&[50, 100, 150, 200, 250, 300]));
+    for detour in [300, 250, 200] {
+        case.asks(2, detour);
+        case.answers(detour, closer(&[50, 60]));
+    }
+    assert_eq!(
+        case.next(3),
+        Next::Wait,
+        "450 is nearer than all of them, and has spoken"
+    );
+}
+
+#[test]
 fn with_parallelism_two_are_asked_at_a_time() {
     let mut case = Case::new();
     case.lookup.parallelism = 2;

@@ -75,6 +75,17 @@ impl<P: Overlay> Pending<P> {
             .is_some_and(|to| (to.id, to.incarnation) == (peer.id, peer.incarnation))
     }
 
+    /// Whether this is an answer to what was asked.
+    fn fits(&self, response: &Response<P>) -> bool {
+        match &self.purpose {
+            Purpose::Protocol(_) | Purpose::Lookup(_) => matches!(response, Response::Protocol(_)),
+            Purpose::Probe | Purpose::Search | Purpose::Greeting => {
+                matches!(response, Response::Hello(_))
+            }
+            Purpose::Depart(_) => matches!(response, Response::Departed),
+        }
+    }
+
     /// Whether it goes on until the peer answers or is dead.
     fn insists(&self) -> bool {
         matches!(self.purpose, Purpose::Protocol(_) | Purpose::Probe)
@@ -144,67 +155,39 @@ impl<P: Overlay> Node<P> {
         if let (Some(peer), Some(rtt), false) = (&pending.to, rtt, pending.spans_pause) {
             self.liveness.sample(peer, rtt);
         }
-        match (pending, response) {
+        if !pending.fits(&response) {
+            // An answer to another question: it lives, but that is all.
+            let malformed = Refusal::Malformed("response".to_owned());
+            return self.end(pending, Failure::Refused(malformed));
+        }
+        match (response, pending) {
+            (Response::Protocol(response), pending) => {
+                self.answered_by_protocol(pending, response, rtt.unwrap_or(waited));
+            }
             (
+                Response::Hello(reply),
                 Pending {
-                    to: Some(to),
-                    purpose: Purpose::Protocol(request),
-                    ..
+                    to, addr, purpose, ..
                 },
-                Response::Protocol(response),
-            ) => {
+            ) => match (purpose, to) {
+                (Purpose::Probe, Some(to)) => self.on_probe_answer(&to, &reply),
+                (Purpose::Search, _) => self.on_search_answer(&addr, reply),
+                (Purpose::Greeting, _) => self.on_greeted(&addr, reply),
+                _ => {}
+            },
+            (Response::Departed, _) => {}
+        }
+    }
+
+    fn answered_by_protocol(&mut self, pending: Pending<P>, answer: P::Response, rtt: Duration) {
+        match (pending.purpose, pending.to) {
+            (Purpose::Protocol(request), Some(to)) => {
                 self.with_protocol(|protocol, ctx| {
-                    protocol.on_reply(&to, request, Ok(response), ctx)
+                    protocol.on_reply(&to, request, Ok(answer), ctx)
                 });
             }
-            (
-                Pending {
-                    to: Some(to),
-                    purpose: Purpose::Lookup(query),
-                    ..
-                },
-                Response::Protocol(response),
-            ) => {
-                self.on_lookup_answer(query, &to, &response, rtt.unwrap_or(waited));
-            }
-            (
-                Pending {
-                    to: Some(to),
-                    purpose: Purpose::Probe,
-                    ..
-                },
-                Response::Hello(reply),
-            ) => {
-                self.on_probe_answer(&to, &reply);
-            }
-            (
-                Pending {
-                    addr,
-                    purpose: Purpose::Search,
-                    ..
-                },
-                Response::Hello(reply),
-            ) => self.on_search_answer(&addr, reply),
-            (
-                Pending {
-                    addr,
-                    purpose: Purpose::Greeting,
-                    ..
-                },
-                Response::Hello(reply),
-            ) => self.on_greeted(&addr, reply),
-            (
-                Pending {
-                    purpose: Purpose::Depart(_),
-                    ..
-                },
-                _,
-            ) => {}
-            // An answer to another question: it lives, but that is all.
-            (pending, _) => self.end(
-                pending,
-                Failure::Refused(Refusal::Malformed("response".to_owned())),
-            ),
+            (Purpose::Lookup(query), Some(to)) => self.on_lookup_answer(query, &to, &answer, rtt),
+            _ => {}
         }
     }
 
@@ -352,10 +335,11 @@ impl<P: Overlay> Node<P> {
             }
             (Purpose::Lookup(query), Some(to)) => {
                 let silent = match failure {
-                    Failure::TimedOut | Failure::Unreachable => !spans_pause,
-                    Failure::Refused(refusal) => {
-                        matches!(refusal, Refusal::Gone | Refusal::OtherRing(_))
+                    Failure::Refused(Refusal::Gone) => {
+                        return self.on_lookup_gone(query, &to);
                     }
+                    Failure::TimedOut | Failure::Unreachable => !spans_pause,
+                    Failure::Refused(refusal) => matches!(refusal, Refusal::OtherRing(_)),
                 };
                 self.on_lookup_failure(query, &to, silent);
             }

@@ -18,7 +18,7 @@ impl<P: Overlay> Node<P> {
         envelope: &Envelope,
         request: Request<P>,
     ) -> Result<Response<P>, Refusal> {
-        if matches!(self.phase, Phase::New | Phase::Left) {
+        if matches!(self.phase, Phase::New | Phase::Refused | Phase::Left) {
             return Err(Refusal::Gone);
         }
         let meant = |to: &Peer| (to.id, to.incarnation) == (self.me.id, self.me.incarnation);
@@ -285,7 +285,6 @@ impl<P: Overlay> Node<P> {
     }
 
     fn on_peer_departing(&mut self, peer: &Peer, departure: Departure) {
-        self.hear(peer);
         let news = self.liveness.departed(peer, departure, self.now);
         if departure == Departure::Stop {
             self.tell(Event::Stopping(peer.clone()));

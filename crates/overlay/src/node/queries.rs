@@ -134,6 +134,13 @@ impl<P: Overlay> Node<P> {
         self.drive(query);
     }
 
+    pub(super) fn on_lookup_gone(&mut self, query: QueryId, from: &Peer) {
+        if let Some(Query { lookup, .. }) = self.queries.get_mut(&query) {
+            lookup.on_gone(from);
+            self.drive(query);
+        }
+    }
+
     pub(super) fn on_lookup_failure(&mut self, query: QueryId, from: &Peer, silent: bool) {
         let Some(Query { lookup, .. }) = self.queries.get_mut(&query) else {
             return;

@@ -2,7 +2,10 @@
 
 use super::world::{Process, World, addr, id, ms};
 use crate::toy::Ask;
-use crate::{Departure, Envelope, Event, Failure, LocateError, Peer, Refusal, Request, State, Via};
+use crate::{
+    Departure, Effect, Envelope, Event, Failure, LocateError, Peer, Refusal, Request, Response,
+    State, Via,
+};
 
 fn ring_of(numbers: &[u64]) -> World {
     let mut world = World::new();
@@ -170,6 +173,29 @@ fn one_lost_answer_makes_a_suspect_and_the_retry_clears_it() {
 }
 
 #[test]
+fn a_machine_that_suddenly_answers_five_hundred_times_slower_is_not_buried() {
+    let mut world = ring_of(&[1, 2, 3, 4]);
+    world.run(ms(3_000));
+    world.latency = ms(250);
+    world.run(ms(20_000));
+    let is_down = |event: &Event| matches!(event, Event::Down(_));
+    assert!((1..=4).all(|number| world.time_of(number, is_down).is_none()));
+}
+
+#[test]
+fn the_same_inputs_give_the_same_run() {
+    let run = || {
+        let mut world = ring_of(&[1, 2, 3, 4]);
+        world.set(3, Process::Dead);
+        world.run(ms(10_000));
+        (world.asked, world.events)
+    };
+    let (first, second) = (run(), run());
+    assert!(first.0.len() > 100);
+    assert!(first == second);
+}
+
+#[test]
 fn what_the_layer_above_could_not_reach_is_looked_at() {
     let mut world = ring_of(&[1, 2, 3]);
     let other = world.node(2).view().me;
@@ -329,4 +355,27 @@ fn a_peer_that_stops_is_marked_and_nothing_it_still_says_revives_it() {
         ]),
         "{events:?}"
     );
+}
+
+#[test]
+fn an_answer_to_another_question_ends_the_call_and_shows_a_living_peer() {
+    let mut world = ring_of(&[1, 2]);
+    let other = world.node(2).view().me;
+    // A call of the protocol's, taken from the node before the network sees it.
+    let node = world.nodes.get_mut(&addr(1)).unwrap();
+    let (now, before) = (world.now.plus(ms(200)), node.protocol().ended.len());
+    node.tick(now);
+    let call = std::iter::from_fn(|| node.poll_effect()).find_map(|effect| match effect {
+        Effect::Call {
+            call,
+            request: Request::Protocol(Ask::Sync(_)),
+            ..
+        } => Some(call),
+        _ => None,
+    });
+    node.on_reply(now, call.unwrap(), Ok(Response::Departed), None);
+    let ended = node.protocol().ended[before..].to_vec();
+    let malformed = Failure::Refused(Refusal::Malformed("response".to_owned()));
+    assert_eq!(ended, [(now, other.id, Some(malformed))]);
+    assert!(node.view().peer(other.id).unwrap().alive);
 }

@@ -11,8 +11,6 @@ use crate::{
     QueryId, Request, Response, RingId, Settings, Start, State, Time,
 };
 
-/// One way across the network.
-const LATENCY: Duration = Duration::from_micros(500);
 /// Wall clock at time zero.
 pub(super) const WALL_MS: u64 = 1_000_000;
 
@@ -83,6 +81,8 @@ pub(super) struct World {
     pub(super) asked: Vec<(Time, Addr, Addr, Request<Toy>)>,
     pub(super) replicas: String,
     pub(super) toy: ToyConfig,
+    /// One way across the network.
+    pub(super) latency: Duration,
 }
 
 impl World {
@@ -100,6 +100,7 @@ impl World {
             asked: Vec::new(),
             replicas: "3".to_owned(),
             toy: ToyConfig::default(),
+            latency: Duration::from_micros(500),
         }
     }
 
@@ -329,7 +330,7 @@ impl World {
                     Some(Process::Dead) | None => Err(Failure::Unreachable),
                 };
                 self.post(
-                    LATENCY,
+                    self.latency,
                     Packet::Reply {
                         to: from,
                         call,
@@ -387,7 +388,7 @@ impl World {
                         },
                     );
                     self.post(
-                        LATENCY,
+                        self.latency,
                         Packet::Request {
                             from: at.clone(),
                             call,
