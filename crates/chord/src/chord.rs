@@ -9,7 +9,7 @@ use crate::join::{Attempt, Lease};
 use crate::maintenance::Operation;
 use crate::silence::{Believers, Silence};
 use crate::successor_list::SuccessorList;
-use crate::{Config, Neighbours, Request, Response, Table};
+use crate::{Config, Entry, Neighbours, Request, Response, Table};
 
 /// One Chord node.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -24,7 +24,7 @@ pub struct Chord {
     pub(crate) fixing: Fixing,
     /// The one maintenance operation that waits for an answer.
     pub(crate) operation: Option<Operation>,
-    /// The predecessor, while it is asked for a sign of life outside of any operation.
+    /// The neighbour that is asked for a sign of life outside of any operation.
     pub(crate) probing: Option<Peer>,
     /// The predecessor was heard since the last stabilize round: as long as it lives it notifies each round.
     pub(crate) predecessor_heard: bool,
@@ -79,6 +79,11 @@ pub enum Timer {
 }
 
 impl Chord {
+    /// The whole successor list as it stands, r entries; none while the node has no place in a ring.
+    pub fn successor_list(&self) -> Option<Vec<Entry>> {
+        self.is_member().then(|| self.successors.entries().to_vec())
+    }
+
     /// Whether the node has a place in a ring, confirmed or not.
     pub(crate) fn is_member(&self) -> bool {
         matches!(self.stage, Stage::Unconfirmed(_) | Stage::Ready)

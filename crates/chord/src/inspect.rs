@@ -24,7 +24,7 @@ impl Chord {
             }
             let known = holders.iter().any(|holder| holder.id == peer.id || holder.addr == peer.addr);
             if !known && !self.silence.is_shunned(peer) {
-                holders.push(peer.clone());
+                holders.push(self.named(peer).peer);
             }
         }
         vec![Share { range, holders }]

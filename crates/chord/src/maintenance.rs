@@ -58,24 +58,36 @@ impl Chord {
             }
         }
         self.arm_stabilize(ctx);
-        if !std::mem::take(&mut self.predecessor_heard) {
-            self.probe_predecessor(ctx);
-        }
+        self.probe_somebody(ctx);
         if self.operation.is_none() {
             self.stabilize(ctx);
         }
     }
 
-    /// Asks a predecessor that has gone quiet for a sign of life. This changes nothing by itself. But when it is
-    /// dead, the node before it finds that out at the same time, and the notification that follows
-    /// need not wait for a second detection.
-    fn probe_predecessor(&mut self, ctx: &mut Ctx<'_, Self>) {
-        let Some(predecessor) = &self.predecessor else { return };
-        let is_asked = self.operation.as_ref().is_some_and(|operation| operation.asked() == predecessor)
-            || self.successors.head() == Some(predecessor);
-        if self.probing.is_none() && !is_asked && !self.silence.is_dead(predecessor, ctx.now) {
-            ctx.call(predecessor.clone(), Request::GetNeighbours);
-            self.probing = Some(predecessor.clone());
+    /// Asks one neighbour a round for a sign of life: the predecessor when it has gone quiet, else the
+    /// predecessor and the tail of the list in turn.
+    ///
+    /// This changes nothing by itself. But round trips get known, and when several neighbours die
+    /// together, they are missed side by side instead of one detection after the other: a dead predecessor
+    /// before a notification asks for it, a dead entry before it is the head.
+    fn probe_somebody(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let quiet = !std::mem::take(&mut self.predecessor_heard);
+        let neighbours = self.distinct_neighbours();
+        let turn = match quiet {
+            true => 0,
+            false => self.believers.round() as usize % neighbours.len().max(1),
+        };
+        if let Some(neighbour) = neighbours.into_iter().nth(turn) {
+            self.probe(neighbour, ctx);
+        }
+    }
+
+    fn probe(&mut self, peer: Peer, ctx: &mut Ctx<'_, Self>) {
+        let is_asked = self.operation.as_ref().is_some_and(|operation| *operation.asked() == peer)
+            || self.successors.head() == Some(&peer);
+        if self.probing.is_none() && !is_asked && !self.silence.is_dead(&peer, ctx.now) {
+            ctx.call(peer.clone(), Request::GetNeighbours);
+            self.probing = Some(peer);
         }
     }
 
@@ -90,7 +102,7 @@ impl Chord {
         }
         self.again = false;
         match self.successors.head().cloned() {
-            None => self.give_up("nobody in the successor list is left", ctx),
+            None => self.go_round_by_predecessor(ctx),
             Some(head) if head.id == self.me.id => self.stabilize_from_itself(ctx),
             Some(head) if self.silence.is_dead(&head, ctx.now) => self.on_successor_dead(&head, ctx),
             Some(head) => self.ask(Operation::StabilizeFromSuccessor { head }, ctx),
@@ -108,6 +120,16 @@ impl Chord {
             Some(candidate) if self.silence.is_dead(&candidate, ctx.now) => self.on_nobody_left(&candidate, ctx),
             Some(candidate) => self.ask(Operation::StabilizeFromPredecessor { candidate }, ctx),
         }
+    }
+
+    /// Everybody in the list is dead, which the proof excludes. A living predecessor leads back to the ring: as if
+    /// the list had come round, it is taken as the successor, and its predecessors after it.
+    fn go_round_by_predecessor(&mut self, ctx: &mut Ctx<'_, Self>) {
+        if self.predecessor.is_none() {
+            return self.give_up("nobody in the successor list is left", ctx);
+        }
+        self.successors = SuccessorList::alone(&self.me, self.config.successors);
+        self.stabilize_from_itself(ctx);
     }
 
     fn ask(&mut self, operation: Operation, ctx: &mut Ctx<'_, Self>) {
@@ -351,8 +373,8 @@ impl Chord {
         if self.operation.is_none() && self.successors.head().is_some_and(|head| avoid.contains(&head.id)) {
             self.stabilize(ctx);
         }
-        if self.predecessor.as_ref().is_some_and(|predecessor| avoid.contains(&predecessor.id)) {
-            self.probe_predecessor(ctx);
+        if let Some(predecessor) = self.predecessor.clone().filter(|predecessor| avoid.contains(&predecessor.id)) {
+            self.probe(predecessor, ctx);
         }
         if self.fingers.peers().any(|finger| avoid.contains(&finger.id)) {
             self.hurry_fingers(ctx);

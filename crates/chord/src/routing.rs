@@ -29,40 +29,36 @@ impl Chord {
     pub(crate) fn route_from_tables(&self, target: Id, avoid: &[Id]) -> Route {
         if let Some(arc) = self.arc().filter(|arc| arc.contains(target)) {
             let me = Hop { peer: self.me.clone(), via: Via::Owner };
-            let mut hops = distinct(std::iter::once(me).chain(self.successors.peers().map(successor)));
-            self.prefer_reachable(&mut hops, avoid);
+            let mut hops = distinct(std::iter::once(me).chain(self.successors.peers().map(|peer| self.named(peer))));
+            self.drop_unreachable(&mut hops, avoid);
             return Route::Owners { hops, arc: Some(arc) };
         }
-        let listed = self.owners_from_list(target, avoid);
-        if !listed.is_empty() {
-            return Route::Owners { hops: listed, arc: None };
+        let listed = self.owners_from_list(target);
+        let mut owners = listed.clone();
+        self.drop_unreachable(&mut owners, avoid);
+        // This node itself is not the owner: if it is next, those before it are unreachable, and that is all.
+        if owners.first().is_some_and(|owner| owner.peer.id != self.me.id) {
+            return Route::Owners { hops: owners, arc: None };
         }
-        let mut closer = Vec::new();
-        if !self.was_named_for(target) {
-            closer = self.closest_preceding(target, avoid);
+        let redirect: Vec<Hop> = self.predecessor.iter().map(|peer| self.named(peer)).collect();
+        if redirect.iter().any(|hop| self.is_reachable(&hop.peer, avoid)) && self.was_named_for(target) {
+            return Route::Owners { hops: redirect, arc: None };
         }
-        if closer.is_empty() {
-            let hops = self.predecessor.iter().map(successor).collect();
-            return Route::Owners { hops, arc: None };
+        let closer = self.closest_preceding(target, avoid);
+        match (closer.is_empty(), listed.is_empty()) {
+            (false, _) => Route::Closer(closer),
+            (true, false) => Route::Owners { hops: listed, arc: None },
+            (true, true) => Route::Owners { hops: redirect, arc: None },
         }
-        Route::Closer(closer)
     }
 
     /// The target lies in `(me, last of the list]`: the first entry at or after it, then those that follow.
-    fn owners_from_list(&self, target: Id, avoid: &[Id]) -> Vec<Hop> {
+    fn owners_from_list(&self, target: Id) -> Vec<Hop> {
         let distance = self.me.id.distance_to(target);
         let reached = |peer: &&Peer| self.me.id.distance_to(peer.id) >= distance;
-        let Some(owner) = self.successors.in_order(self.me.id).find(reached) else {
-            return Vec::new();
-        };
-        let from_owner = self.successors.peers().skip_while(|peer| *peer != owner);
-        let all = distinct(from_owner.map(successor));
-        let mut hops = all.clone();
-        self.prefer_reachable(&mut hops, avoid);
-        match hops.first() {
-            // This node itself does not own it: the unreachable before it are all there is.
-            Some(first) if first.peer.id == self.me.id => all,
-            _ => hops,
+        match self.successors.in_order(self.me.id).find(reached) {
+            Some(owner) => distinct(self.successors.peers().skip_while(|peer| *peer != owner).map(|peer| self.named(peer))),
+            None => Vec::new(),
         }
     }
 
@@ -83,26 +79,34 @@ impl Chord {
         let listed = self.successors.in_order(me).scan(me, |before, peer| {
             let via = if is_finger(me, *before, peer.id) { Via::Finger } else { Via::Successor };
             *before = peer.id;
-            Some(Hop { peer: peer.clone(), via })
+            Some(Hop { via, ..self.named(peer) })
         });
         let fingers = self.fingers.peers().map(|peer| Hop { peer: peer.clone(), via: Via::Finger });
         let mut hops: Vec<Hop> = listed.chain(fingers).filter(|hop| between(me, hop.peer.id, target)).collect();
         // Stable: of a node that is in both, the list's entry comes first and is the fresher one.
         hops.sort_by_key(|hop| hop.peer.id.distance_to(target));
         hops.dedup_by(|next, hop| next.peer.id == hop.peer.id);
-        self.prefer_reachable(&mut hops, avoid);
+        if hops.iter().any(|hop| self.is_reachable(&hop.peer, avoid)) {
+            self.drop_unreachable(&mut hops, avoid);
+        }
         hops.truncate(CLOSER_MAX);
         hops
     }
 
-    /// Drops the unreachable, unless that leaves nobody.
-    fn prefer_reachable(&self, hops: &mut Vec<Hop>, avoid: &[Id]) {
-        let reachable = |hop: &Hop| {
-            hop.peer.id == self.me.id || !avoid.contains(&hop.peer.id) && !self.silence.is_shunned(&hop.peer)
-        };
-        if hops.iter().any(reachable) {
-            hops.retain(reachable);
-        }
+    /// An entry as it is named to others: tails of lists may still have the former life of a node that this
+    /// one has met again since as its predecessor.
+    pub(crate) fn named(&self, entry: &Peer) -> Hop {
+        let again = self.predecessor.as_ref().filter(|predecessor| predecessor.id == entry.id);
+        let peer = again.filter(|again| again.incarnation > entry.incarnation).unwrap_or(entry);
+        Hop { peer: peer.clone(), via: Via::Successor }
+    }
+
+    fn drop_unreachable(&self, hops: &mut Vec<Hop>, avoid: &[Id]) {
+        hops.retain(|hop| hop.peer.id == self.me.id || self.is_reachable(&hop.peer, avoid));
+    }
+
+    fn is_reachable(&self, peer: &Peer, avoid: &[Id]) -> bool {
+        !avoid.contains(&peer.id) && !self.silence.is_shunned(peer)
     }
 }
 
@@ -115,10 +119,6 @@ fn distinct(hops: impl Iterator<Item = Hop>) -> Vec<Hop> {
         }
     }
     distinct
-}
-
-fn successor(peer: &Peer) -> Hop {
-    Hop { peer: peer.clone(), via: Via::Successor }
 }
 
 /// Whether `node`, the first node after `before`, is `successor(me + 2^i)` for some i.

@@ -4,7 +4,7 @@ use overlay::{Peer, Time};
 use ring::Id;
 
 /// How long a failure stays fresh enough to stand for another attempt on the same node.
-const FRESH: Duration = Duration::from_secs(2);
+const FRESH: Duration = Duration::from_secs(3);
 /// How long a silent node is routed around unless it is heard of.
 const REMEMBERED: Duration = Duration::from_secs(10);
 /// Nodes remembered at most, the oldest forgotten first.
@@ -90,6 +90,11 @@ impl Believers {
         self.round = self.round.wrapping_add(1);
         let round = self.round;
         self.seen.retain(|(_, seen)| round.wrapping_sub(*seen) <= rounds);
+    }
+
+    /// Stabilize rounds so far.
+    pub(crate) fn round(&self) -> u32 {
+        self.round
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = Id> {
