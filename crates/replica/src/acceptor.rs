@@ -104,3 +104,6 @@ impl Control {
         self.locals.over(range).into_iter().map(|(part, local)| local.piece(part, &self.me)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,6 +75,7 @@ impl<T: Clone + Join> Arcs<T> {
     pub(crate) fn remove(&mut self, range: Range) {
         self.cut(range);
         self.arcs.retain(|(arc, _)| !range.contains(arc.upto));
+        self.settle();
     }
 
     /// Takes every value away.
@@ -133,3 +134,6 @@ fn join<T: Join>(first: &(Range, T), second: &(Range, T)) -> Option<(Range, T)> 
 fn full(any: Id) -> Range {
     Range::full(any.space().zero())
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,8 @@ pub struct Control {
     pub(crate) peers: Peers,
     pub(crate) shares: Vec<Share>,
     pub(crate) leaving: bool,
-    /// Nobody else is alive, as far as is known.
+    /// Since when nobody else has been alive, as far as is known.
+    pub(crate) alone_since: Option<Time>,
     pub(crate) alone: bool,
     pub(crate) wall_ms: u64,
     /// The highest ballot round seen anywhere.
@@ -64,8 +65,6 @@ pub struct Control {
     pub(crate) farewell_at: Time,
     /// This node came back with pieces of its ring, and so may have missed what others announced before.
     pub(crate) came_back: bool,
-    /// Nodes that those pieces name: until they are seen, they may have been stopped on purpose.
-    pub(crate) from_disk: Vec<Id>,
     pub(crate) started: Option<Time>,
     /// Something is under way: look again soon.
     pub(crate) busy: bool,
@@ -109,6 +108,7 @@ impl Control {
             locals: Arcs::default(),
             shares: Vec::new(),
             leaving: false,
+            alone_since: None,
             alone: false,
             wall_ms: 0,
             round: 0,
@@ -125,7 +125,6 @@ impl Control {
             refresh_at: Time::default(),
             farewell_at: Time::default(),
             came_back: !disk.is_empty(),
-            from_disk: Vec::new(),
             started: None,
             busy: false,
             calls: BTreeMap::new(),
@@ -158,7 +157,6 @@ impl Control {
         self.calls.clear();
         self.cuts.clear();
         self.inquiry = None;
-        self.from_disk.clear();
         self.came_back = false;
         self.shares.clear();
         self.evaluate(now);
@@ -291,6 +289,7 @@ impl Control {
     fn evaluate(&mut self, now: Time) {
         self.busy = false;
         self.note_start(now);
+        self.forget_strangers();
         self.expire_proposals(now);
         self.watch_majorities(now);
         self.coordinate(now);
@@ -371,6 +370,7 @@ impl Control {
                 Role::Primary { learners, settled: *settled }
             }
             Duty::None if local.set.includes(&self.me) => Role::Member,
+            Duty::None if local.newcomer.is_some() => Role::Newcomer,
             Duty::None => Role::Outside,
         }
     }
@@ -417,11 +417,6 @@ impl Control {
 
     fn restore(&mut self, disk: Vec<Piece>) {
         for piece in disk {
-            for member in &piece.set.members {
-                if member.peer.id != self.me.peer.id && !self.from_disk.contains(&member.peer.id) {
-                    self.from_disk.push(member.peer.id);
-                }
-            }
             let promised = piece.promised.map_or(0, |ballot| ballot.round);
             let accepted = piece.accepted.as_ref().map_or(0, |(ballot, _)| ballot.round);
             self.round = self.round.max(promised).max(accepted);

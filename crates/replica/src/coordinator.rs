@@ -20,6 +20,8 @@ const REFUSED_FOR: Duration = Duration::from_millis(700);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Somebody else's unfinished proposal is left alone for so long.
 const UNFINISHED_FOR: Duration = Duration::from_millis(500);
+/// A set stands at least so long before its members are put into another order while its primary lives.
+const REORDER_AFTER: Duration = Duration::from_secs(2);
 /// How often the same peer is asked what it knows.
 const INQUIRY_PERIOD: Duration = Duration::from_millis(500);
 /// Peers asked at the same time.
@@ -65,6 +67,7 @@ impl Control {
             })
             .collect();
         self.forget_lessons(&parts);
+        self.verify(now, &parts);
         // One number for all, so that neighbours whose sets come to be the same join.
         let number = 1 + parts.iter().map(|(_, _, local)| local.set.number).max().unwrap_or(0);
         for (share, range, local) in parts {
@@ -74,9 +77,6 @@ impl Control {
     }
 
     fn coordinate_part(&mut self, now: Time, share: &Share, range: Range, local: &Local, number: u64) {
-        for member in &local.set.members {
-            self.verify(now, range, member);
-        }
         if !self.has_majority(now, &local.set) {
             return;
         }
@@ -99,8 +99,15 @@ impl Control {
         let situation =
             Situation { current: &local.set, wanted: &wanted, waiting, replicas: self.config.replicas, owner };
         let members = next_members(&situation, health);
+        let next = Set { number, members, forced: false };
         let urgent = !self.peers.alive(now, local.set.primary());
-        self.pursue(now, range, local, Set { number, members, forced: false }, waiting && !urgent);
+        // Two nodes may both believe that they are the owner, until the overlay has settled it: no duels meanwhile.
+        let premature = !urgent && next.same_members(&local.set) && now.since(local.since) < REORDER_AFTER;
+        if premature && next.members != local.set.members {
+            self.busy = true;
+            return;
+        }
+        self.pursue(now, range, local, next, waiting && !urgent);
     }
 
     /// Proposes `next` if it says something new, or if somebody's proposal was left unfinished.
@@ -220,11 +227,13 @@ impl Control {
         });
     }
 
-    /// Makes sure that a member which came back still has its store, and that one which did not answer still lives.
-    fn verify(&mut self, now: Time, range: Range, member: &Member) {
-        if self.peers.probe(now, member) {
-            let to = self.peers.locate(member);
-            self.call(to, Request::Sets { range, known: Vec::new() }, Asked::Sets { range });
+    /// Makes sure that a member which came back still has its store, and that whoever did not answer still lives.
+    fn verify(&mut self, now: Time, parts: &[(usize, Range, Local)]) {
+        let members: Vec<Member> = parts.iter().flat_map(|(_, _, local)| local.set.members.iter().cloned()).collect();
+        let me = self.me.peer.id;
+        let range = Range::new(me, me.plus_power(0));
+        for peer in self.peers.doubtful(now, &members) {
+            self.call(peer, Request::Sets { range, known: Vec::new() }, Asked::Sets { range });
         }
     }
 

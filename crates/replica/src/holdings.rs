@@ -18,7 +18,9 @@ pub enum Role {
     TakingOver,
     /// Holds a copy that counts.
     Member,
-    /// Holds a copy that does not count: a newcomer, or not in the set any more.
+    /// On its way into the set: keeps what it is sent, and nothing that it answers counts yet.
+    Newcomer,
+    /// Has no part in it (any more): what it still holds is to be offered to the primary.
     Outside,
 }
 

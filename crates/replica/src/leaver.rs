@@ -12,6 +12,8 @@ use crate::{Answer, Control, LeaveProgress, Member, Request, Response};
 
 /// How often the others are told.
 const FAREWELL_PERIOD: Duration = Duration::from_millis(500);
+/// Nobody has answered for so long: there is nobody.
+const ALONE_AFTER: Duration = Duration::from_secs(3);
 
 impl Control {
     pub(crate) fn farewell_progress(&self) -> LeaveProgress {
@@ -36,7 +38,8 @@ impl Control {
     /// Tells everybody that this node is about to go, and asks the primaries whether it may.
     pub(crate) fn say_farewell(&mut self, now: Time) {
         let living = self.peers.living(now);
-        self.alone = living.is_empty();
+        self.alone_since = living.is_empty().then(|| self.alone_since.unwrap_or(now));
+        self.alone = self.alone_since.is_some_and(|since| now.since(since) >= ALONE_AFTER);
         if !self.leaving {
             return;
         }

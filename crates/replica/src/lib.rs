@@ -4,6 +4,8 @@ mod arcs;
 mod control;
 mod coordinator;
 mod effect;
+#[cfg(test)]
+mod fixtures;
 mod holdings;
 mod jobs;
 mod leaver;

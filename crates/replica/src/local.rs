@@ -25,6 +25,8 @@ pub(crate) struct Local {
     pub(crate) release: Release,
     /// Somebody has accepted a proposal that nobody finished: the owner must.
     pub(crate) unfinished: bool,
+    /// When this node came to know the set. Younger counts when arcs are joined.
+    pub(crate) since: Time,
     /// When the set was last confirmed by its primary or the owner. Older counts when arcs are joined.
     pub(crate) heard: Time,
     /// When anybody last had to do with the arc. Younger counts when arcs are joined.
@@ -112,6 +114,7 @@ impl Local {
             before: None,
             release: Release::Free,
             unfinished: false,
+            since: now,
             heard: now,
             used: now,
             missing: Vec::new(),
@@ -205,8 +208,10 @@ impl Join for Local {
             && self.lost_since.is_some() == next.lost_since.is_some();
         same.then(|| Self {
             newcomer,
+            since: self.since.max(next.since),
             heard: self.heard.min(next.heard),
             used: self.used.max(next.used),
+            // Both are set or neither: they say when `accepted` was.
             fenced_at: self.fenced_at.min(next.fenced_at),
             lost_since: self.lost_since.max(next.lost_since),
             waiting_since: self.waiting_since.max(next.waiting_since),

@@ -52,7 +52,7 @@ impl Control {
             return false;
         }
         // What was said before this process began was not heard.
-        if self.is_back_lately(now) && self.from_disk.iter().any(|id| !self.peers.seen(*id)) {
+        if self.is_back_lately(now) && missing.iter().any(|member| !self.peers.seen(member.peer.id)) {
             return false;
         }
         let mut known: BTreeSet<Id> = self.peers.remembered().collect();

@@ -2,6 +2,7 @@
 //! nothing for a while looks for the owner of the range and compares notes with it. So an owner that never
 //! heard of a set learns of it, and so does a member that missed its successor.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use overlay::{Peer, Time};
@@ -43,7 +44,8 @@ impl Control {
         }
         for target in targets {
             let own = self.shares.iter().any(|share| share.range.contains(target));
-            if !own && self.located.insert(target, now).is_none() {
+            if !own && !self.located.contains_key(&target) {
+                self.located.insert(target, now);
                 self.emit(Effect::Locate(target));
             }
         }
@@ -85,10 +87,12 @@ impl Control {
                 self.locals.remove(range);
             }
         }
-        let mut named: std::collections::BTreeSet<Id> = self.from_disk.iter().copied().collect();
-        for (_, local) in self.locals.iter() {
-            named.extend(local.set.members.iter().map(|member| member.peer.id));
-        }
+    }
+
+    /// Forgets nodes that neither the overlay nor any set here knows.
+    pub(crate) fn forget_strangers(&mut self) {
+        let sets = self.locals.iter().flat_map(|(_, local)| &local.set.members);
+        let named: BTreeSet<Id> = sets.map(|member| member.peer.id).collect();
         self.peers.keep(&named);
     }
 

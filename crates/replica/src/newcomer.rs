@@ -13,7 +13,7 @@ use crate::retry::Kind;
 use crate::{Answer, Control, Job, Member, Request, Response, Set};
 
 /// Nobody wants this node there any more when nobody has asked for so long.
-const WANTED_FOR: Duration = Duration::from_secs(20);
+const WANTED_FOR: Duration = Duration::from_secs(5);
 /// How often the primary is asked whether it still counts on this node.
 const CONFIRM_PERIOD: Duration = Duration::from_secs(1);
 

@@ -108,3 +108,6 @@ fn in_order(current: &[Member], chosen: Vec<Member>, primary: Member) -> Vec<Mem
 fn includes(members: &[Member], member: &Member) -> bool {
     members.iter().any(|one| one.is(member))
 }
+
+#[cfg(test)]
+mod tests;

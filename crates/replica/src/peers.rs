@@ -191,19 +191,24 @@ impl Peers {
         member.peer.id != self.me.peer.id && self.met.get(&member.peer.id).is_none_or(|met| met.store.is_none())
     }
 
-    /// Whether to ask a member for a sign of life now: its store is not known, or its last call failed. Not too often.
-    pub(crate) fn probe(&mut self, now: Time, member: &Member) -> bool {
-        let id = member.peer.id;
-        if id == self.me.peer.id || self.view.get(&id).is_some_and(|known| !known.alive) {
-            return false;
+    /// Whom to ask for a sign of life now: those whose last call failed, and those of `members` whose store is not
+    /// known in their present incarnation. Not the dead, and nobody too often.
+    pub(crate) fn doubtful(&mut self, now: Time, members: &[Member]) -> Vec<Peer> {
+        for member in members.iter().filter(|member| member.peer.id != self.me.peer.id) {
+            self.met.entry(member.peer.id).or_insert_with(|| Met::new(&member.peer));
         }
-        let met = self.met.entry(id).or_insert_with(|| Met::new(&member.peer));
-        let doubtful = !met.gone && (met.store.is_none() || met.silent.is_some());
-        let due = met.probed.is_none_or(|at| now.since(at) >= PROBE_PERIOD);
-        if doubtful && due {
-            met.probed = Some(now);
+        let named = |id: &Id| members.iter().any(|member| member.peer.id == *id);
+        let mut doubtful = Vec::new();
+        for (id, met) in &mut self.met {
+            let dead = met.gone || self.view.get(id).is_some_and(|known| !known.alive);
+            let doubt = met.silent.is_some() || met.store.is_none() && named(id);
+            let due = met.probed.is_none_or(|at| now.since(at) >= PROBE_PERIOD);
+            if !dead && doubt && due {
+                met.probed = Some(now);
+                doubtful.push(met.peer.clone());
+            }
         }
-        doubtful && due
+        doubtful
     }
 
     /// Live peers of the view, by identifier.

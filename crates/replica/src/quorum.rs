@@ -161,3 +161,68 @@ impl Votes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{born, member, set};
+
+    #[test]
+    fn a_write_needs_a_majority() {
+        let mut quorum = WriteQuorum::new(&set(1, &[10, 20, 30]), []);
+        assert_eq!(quorum.on_ack(&member(10), true), QuorumState::Pending);
+        assert_eq!(quorum.on_ack(&member(10), true), QuorumState::Pending, "a vote counts once");
+        assert_eq!(quorum.on_ack(&member(40), true), QuorumState::Pending, "strangers do not vote");
+        assert_eq!(quorum.on_ack(&born(20, 2), true), QuorumState::Pending, "another store is another member");
+        assert_eq!(quorum.on_ack(&member(30), false), QuorumState::Done);
+        assert_eq!(quorum.acks(), [(member(10), true), (member(30), false)]);
+        assert_eq!((quorum.answered(), quorum.needed()), (2, 2));
+    }
+
+    #[test]
+    fn a_write_without_its_primary_never_counts() {
+        let mut quorum = WriteQuorum::new(&set(1, &[10, 20, 30]), []);
+        quorum.on_ack(&member(20), true);
+        assert_eq!(quorum.on_ack(&member(30), true), QuorumState::Pending);
+        assert_eq!(quorum.on_failure(&member(10)), QuorumState::Failed);
+    }
+
+    #[test]
+    fn a_write_waits_for_every_learner_until_it_is_dropped() {
+        let mut quorum = WriteQuorum::new(&set(1, &[10, 20]), [member(30), member(40)]);
+        quorum.on_ack(&member(10), true);
+        assert_eq!(quorum.on_ack(&member(20), true), QuorumState::Pending);
+        assert_eq!(quorum.on_ack(&member(30), true), QuorumState::Pending);
+        assert_eq!(quorum.on_failure(&member(40)), QuorumState::Done);
+        assert_eq!(quorum.acks().len(), 3);
+        assert_eq!(quorum.answered(), 2, "a learner is no member");
+    }
+
+    #[test]
+    fn a_write_fails_once_a_majority_is_out_of_reach() {
+        let mut quorum = WriteQuorum::new(&set(1, &[10, 20, 30]), []);
+        quorum.on_ack(&member(10), true);
+        assert_eq!(quorum.on_failure(&member(20)), QuorumState::Pending);
+        assert_eq!(quorum.on_failure(&member(30)), QuorumState::Failed);
+        assert_eq!(quorum.on_ack(&member(30), true), QuorumState::Done, "a late yes outdoes a no");
+    }
+
+    #[test]
+    fn a_set_of_one_needs_nobody_else() {
+        let alone = set(1, &[10]);
+        assert_eq!(WriteQuorum::new(&alone, []).on_ack(&member(10), false), QuorumState::Done);
+        assert_eq!(ReadQuorum::new(&alone).on_answer(&member(10)), QuorumState::Done);
+    }
+
+    #[test]
+    fn a_read_asks_a_majority_with_the_primary() {
+        let mut quorum = ReadQuorum::new(&set(1, &[10, 20, 30, 40]));
+        quorum.on_answer(&member(20));
+        quorum.on_answer(&member(30));
+        assert_eq!(quorum.on_answer(&member(40)), QuorumState::Pending);
+        assert_eq!(quorum.on_answer(&member(10)), QuorumState::Done);
+        let mut quorum = ReadQuorum::new(&set(1, &[10, 20, 30, 40]));
+        quorum.on_failure(&member(20));
+        assert_eq!(quorum.on_failure(&member(30)), QuorumState::Failed);
+    }
+}

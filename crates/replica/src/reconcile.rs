@@ -62,3 +62,43 @@ fn next_side<I: Ord, K: Ord, V>(
         (Some(mine), Some(theirs)) => Some((&mine.place, &mine.key).cmp(&(&theirs.place, &theirs.key))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Listing = BTreeMap<(u8, u8), u8>;
+
+    fn entries(listing: &Listing) -> Vec<Entry<u8, u8, u8>> {
+        listing.iter().map(|((place, key), version)| Entry { place: *place, key: *key, version: *version }).collect()
+    }
+
+    fn listings() -> impl Strategy<Value = Listing> {
+        proptest::collection::btree_map((0..4u8, 0..4u8), 0..4u8, 0..12)
+    }
+
+    proptest! {
+        #[test]
+        fn after_fetching_and_offering_both_hold_the_newest_of_everything(mine in listings(), theirs in listings()) {
+            let found = reconcile(entries(&mine), entries(&theirs));
+            let (mut here, mut there) = (mine.clone(), theirs.clone());
+            for entry in &found.fetch {
+                // Nothing is fetched in vain: it is theirs, and newer.
+                prop_assert_eq!(theirs.get(&(entry.place, entry.key)), Some(&entry.version));
+                prop_assert!(mine.get(&(entry.place, entry.key)) < Some(&entry.version));
+                here.insert((entry.place, entry.key), entry.version);
+            }
+            for entry in &found.offer {
+                prop_assert_eq!(mine.get(&(entry.place, entry.key)), Some(&entry.version));
+                prop_assert!(theirs.get(&(entry.place, entry.key)) < Some(&entry.version));
+                there.insert((entry.place, entry.key), entry.version);
+            }
+            prop_assert_eq!(&here, &there);
+            prop_assert_eq!(here.len(), mine.keys().chain(theirs.keys()).collect::<std::collections::BTreeSet<_>>().len());
+        }
+    }
+}

@@ -68,8 +68,7 @@ impl World {
         self.weather.repeated = 0;
         self.weather.crash_within = 0;
         let seed = self.seed;
-        let healed = self.run_until(60 * SECOND, |world| world.unhealed().is_none());
-        assert!(healed, "seed {seed}: not healed after 60 s: {:?}", self.unhealed());
+        self.heal_sets();
         let placed = self.run_until(60 * SECOND, |world| world.misplaced().is_none());
         assert!(placed, "seed {seed}: records after 60 s: {:?}", self.misplaced());
         // Everything can be read.
@@ -89,6 +88,8 @@ impl World {
     /// As [`World::heal`], where records may have been lost.
     pub(crate) fn heal_sets(&mut self) {
         let seed = self.seed;
+        // News of what happened last may still be on its way.
+        self.run(3 * SECOND);
         let healed = self.run_until(60 * SECOND, |world| world.unhealed().is_none());
         assert!(healed, "seed {seed}: not healed after 60 s: {:?}", self.unhealed());
     }
@@ -97,7 +98,10 @@ impl World {
         let seed = self.seed;
         let waiting = |world: &World| world.nodes.iter().position(|node| node.up && node.leaving);
         let gone = self.run_until(90 * SECOND, |world| waiting(world).is_none());
-        let why = waiting(self).map(|node| (node, self.nodes[node].control.leave_progress(), &self.nodes[node].holdings));
+        let why: Vec<_> = (0..self.nodes.len())
+            .filter(|node| self.nodes[*node].up && self.nodes[*node].leaving)
+            .map(|node| (node, self.nodes[node].control.leave_progress(), &self.nodes[node].holdings))
+            .collect();
         assert!(gone, "seed {seed}: still leaving: {why:?}");
     }
 }

@@ -182,23 +182,10 @@ impl World {
                 return world.job_done(node, id, Err("not listed".into()));
             }
             let entries = world.listing(node, range);
-            let open = Rc::new(RefCell::new((entries.len(), false)));
-            if entries.is_empty() {
-                return world.job_done(node, id, Ok(()));
-            }
-            for (key, version) in entries {
-                let open = Rc::clone(&open);
-                world.store_at(node, &target, set.number, key, version, move |world, result| {
-                    let mut open = open.borrow_mut();
-                    open.0 -= 1;
-                    open.1 |= !matches!(result, Some(Stored::Yes | Stored::Superseded));
-                    let (left, failed) = *open;
-                    drop(open);
-                    if left == 0 {
-                        world.job_done(node, id, if failed { Err("not stored".into()) } else { Ok(()) });
-                    }
-                });
-            }
+            world.store_at(node, &target, set.number, entries, move |world, result| {
+                let taken = matches!(result, Some(Stored::Yes | Stored::Superseded));
+                world.job_done(node, id, if taken { Ok(()) } else { Err("not stored".into()) });
+            });
         });
     }
 
@@ -211,8 +198,7 @@ impl World {
         node: usize,
         to: &Member,
         number: u64,
-        key: u64,
-        version: u64,
+        entries: Vec<(u64, u64)>,
         done: impl FnOnce(&mut World, Option<Stored>) + 'static,
     ) {
         let store = to.store;
@@ -222,15 +208,20 @@ impl World {
             if world.nodes[there].store != store {
                 return None;
             }
-            let id = world.key_id(key);
-            match world.nodes[there].holdings.find(id) {
-                Some(holding) if holding.set.number > number => {
-                    return Some(Stored::Newer(holding.range, holding.set.clone()));
+            let mut all = Stored::Yes;
+            for (key, version) in &entries {
+                match world.nodes[there].holdings.find(world.key_id(*key)) {
+                    Some(holding) if holding.set.number > number => {
+                        return Some(Stored::Newer(holding.range, holding.set.clone()));
+                    }
+                    Some(holding) if holding.set.number == number && holding.fenced => return None,
+                    _ => {}
                 }
-                Some(holding) if holding.set.number == number && holding.fenced => return None,
-                _ => {}
+                if !world.nodes[there].records.put(*key, *version) {
+                    all = Stored::Superseded;
+                }
             }
-            Some(if world.nodes[there].records.put(key, version) { Stored::Yes } else { Stored::Superseded })
+            Some(all)
         });
     }
 
@@ -293,7 +284,7 @@ impl World {
             let state = Rc::clone(&state);
             let range = holding.range;
             let to = member.clone();
-            self.store_at(node, &to, number, key, version, move |world, result| {
+            self.store_at(node, &to, number, vec![(key, version)], move |world, result| {
                 let now = world.time();
                 let outcome = match result {
                     Some(Stored::Yes) => state.borrow_mut().0.on_ack(&member, true),
@@ -372,7 +363,7 @@ impl World {
                 if holding.set.number > number {
                     return Some(None);
                 }
-                if holding.fenced || holding.role == Role::Outside {
+                if holding.fenced || matches!(holding.role, Role::Newcomer | Role::Outside) {
                     return None;
                 }
                 Some(Some(world.nodes[there].records.versions.get(&key).copied().unwrap_or(0)))

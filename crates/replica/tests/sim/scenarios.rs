@@ -113,7 +113,7 @@ fn joins_leaves_and_pauses_lose_nothing() {
                     world.start(place);
                 }
                 1 if staying > 2 && world.nodes[node].up && !world.nodes[node].leaving => world.leave(node),
-                _ if world.nodes[node].up && !world.nodes[node].paused => {
+                _ if world.nodes[node].up && world.nodes.iter().all(|node| !node.paused) => {
                     let duration = world.below(8 * SECOND);
                     world.pause(node, duration);
                 }

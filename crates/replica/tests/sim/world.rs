@@ -461,13 +461,16 @@ impl World {
             }
             Effect::Publish(holdings) => self.nodes[node].holdings = holdings,
             Effect::Start(id, job) => {
+                self.log(|| format!("  {node} starts {id:?} {job:?}"));
                 self.nodes[node].jobs.insert(id);
                 self.start_job(node, id, job);
             }
             Effect::Cancel(id) => {
+                self.log(|| format!("  {node} cancels {id:?}"));
                 self.nodes[node].jobs.remove(&id);
             }
             Effect::Locate(target) => {
+                self.log(|| format!("  {node} locates {target}"));
                 let delay = 5 * MS + self.below(200 * MS);
                 self.at(delay, Some(node), move |world| {
                     let owner = world.owners(target).first().map(|owner| world.peer(*owner));
