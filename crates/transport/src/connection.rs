@@ -95,7 +95,9 @@ impl Pulse {
 
     fn now(&self) -> u64 {
         // Never 0, which stands for "not yet".
-        u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
+        u64::try_from(self.opened.elapsed().as_micros())
+            .unwrap_or(u64::MAX)
+            .max(1)
     }
 }
 
@@ -113,7 +115,11 @@ impl Listened {
 }
 
 impl AsyncRead for Listened {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
@@ -124,7 +130,11 @@ impl AsyncRead for Listened {
 }
 
 impl AsyncWrite for Listened {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 

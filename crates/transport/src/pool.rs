@@ -80,21 +80,37 @@ enum Slot {
 enum Found {
     Open(Connection),
     /// Under way; `mine`: this caller began it.
-    Dialing { dial: Dial, mine: bool },
+    Dialing {
+        dial: Dial,
+        mine: bool,
+    },
 }
 
 impl Pool {
     /// No connections yet.
     pub fn new(config: PoolConfig) -> Self {
-        let slots = Slots { by_addr: HashMap::new(), swept: Instant::now(), dials: 0 };
-        Self { inner: Arc::new(Inner { config, slots: Mutex::new(slots) }) }
+        let slots = Slots {
+            by_addr: HashMap::new(),
+            swept: Instant::now(),
+            dials: 0,
+        };
+        Self {
+            inner: Arc::new(Inner {
+                config,
+                slots: Mutex::new(slots),
+            }),
+        }
     }
 
     /// A connection to `addr`, and whether it was opened for this (then a round trip over it says
     /// nothing about the network).
     ///
     /// Errors are [`CallError::TimedOut`] and [`CallError::Unreachable`].
-    pub async fn connect(&self, addr: &Addr, deadline: Instant) -> Result<(Connection, bool), CallError> {
+    pub async fn connect(
+        &self,
+        addr: &Addr,
+        deadline: Instant,
+    ) -> Result<(Connection, bool), CallError> {
         loop {
             let (dial, mine) = match self.find(addr) {
                 Found::Open(connection) => return Ok((connection, false)),
@@ -143,15 +159,28 @@ impl Pool {
         let mut slots = self.inner.slots.lock();
         slots.sweep(&self.inner.config);
         match slots.by_addr.get(addr) {
-            Some(Slot::Open(connection)) if !connection.is_closed() => return Found::Open(connection.clone()),
-            Some(Slot::Dialing { dial, .. }) => return Found::Dialing { dial: dial.clone(), mine: false },
+            Some(Slot::Open(connection)) if !connection.is_closed() => {
+                return Found::Open(connection.clone());
+            }
+            Some(Slot::Dialing { dial, .. }) => {
+                return Found::Dialing {
+                    dial: dial.clone(),
+                    mine: false,
+                };
+            }
             _ => {}
         }
         slots.make_room(self.inner.config.connections_max);
         slots.dials += 1;
         let number = slots.dials;
         let dial = self.begin(addr.clone(), number);
-        slots.by_addr.insert(addr.clone(), Slot::Dialing { number, dial: dial.clone() });
+        slots.by_addr.insert(
+            addr.clone(),
+            Slot::Dialing {
+                number,
+                dial: dial.clone(),
+            },
+        );
         Found::Dialing { dial, mine: true }
     }
 
@@ -164,7 +193,9 @@ impl Pool {
             result
         });
         // A task ends without a result only when the runtime shuts down.
-        async { task.await.unwrap_or(Err(DialError::TimedOut)) }.boxed().shared()
+        async { task.await.unwrap_or(Err(DialError::TimedOut)) }
+            .boxed()
+            .shared()
     }
 
     fn end(&self, addr: &Addr, number: u64, result: &Result<Connection, DialError>) {
@@ -195,7 +226,9 @@ impl Slots {
         }
         self.swept = Instant::now();
         self.by_addr.retain(|_, slot| match slot {
-            Slot::Open(connection) => !connection.is_closed() && connection.pulse().idle() < config.idle_max,
+            Slot::Open(connection) => {
+                !connection.is_closed() && connection.pulse().idle() < config.idle_max
+            }
             Slot::Dialing { .. } => true,
         });
     }

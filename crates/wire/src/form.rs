@@ -15,14 +15,25 @@ pub trait WireForm: Sized {
 }
 
 /// A field that has to be there.
-pub(crate) fn required<T: WireForm>(name: &str, field: Option<T::Message>, space: Space) -> Result<T, Malformed> {
+pub(crate) fn required<T: WireForm>(
+    name: &str,
+    field: Option<T::Message>,
+    space: Space,
+) -> Result<T, Malformed> {
     let message = field.ok_or_else(|| Malformed::missing(name))?;
     T::from_message(message, space).map_err(|error| error.within(name))
 }
 
 /// A field that need not be there.
-pub(crate) fn optional<T: WireForm>(name: &str, field: Option<T::Message>, space: Space) -> Result<Option<T>, Malformed> {
-    field.map(|message| T::from_message(message, space)).transpose().map_err(|error| error.within(name))
+pub(crate) fn optional<T: WireForm>(
+    name: &str,
+    field: Option<T::Message>,
+    space: Space,
+) -> Result<Option<T>, Malformed> {
+    field
+        .map(|message| T::from_message(message, space))
+        .transpose()
+        .map_err(|error| error.within(name))
 }
 
 /// A list of at most `limit`.
@@ -44,7 +55,10 @@ pub(crate) fn bounded(name: &str, length: usize, limit: usize) -> Result<(), Mal
     if length <= limit {
         return Ok(());
     }
-    Err(Malformed::new(name, format_args!("has {length} entries, the limit is {limit}")))
+    Err(Malformed::new(
+        name,
+        format_args!("has {length} entries, the limit is {limit}"),
+    ))
 }
 
 /// As messages.

@@ -13,58 +13,66 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use transport::v1::{
-    AdminJoinRequest, AdminJoinResponse, LeaveRequest, LeaveResponse, LookupRequest, LookupResponse, NeighboursRequest,
-    NeighboursResponse, StatusRequest, StatusResponse, TableRequest, TableResponse,
+    AdminJoinRequest, AdminJoinResponse, LeaveRequest, LeaveResponse, LookupRequest,
+    LookupResponse, NeighboursRequest, NeighboursResponse, StatusRequest, StatusResponse,
+    TableRequest, TableResponse,
 };
 use transport::{
-    AdminService, Health, Here, KvError, KvService, Limits, PeerClient, PeerService, Pool, PoolConfig, ServeError,
-    Server, Status,
+    AdminService, Health, Here, KvError, KvService, Limits, PeerClient, PeerService, Pool,
+    PoolConfig, ServeError, Server, Status,
 };
 use wire::records::*;
 
-pub const TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of the asking side's store.
-pub const STORE: u64 = 77;
+pub(crate) const STORE: u64 = 77;
 
-pub fn space() -> Space {
+pub(crate) fn space() -> Space {
     Space::new(7).unwrap()
 }
 
-pub fn here() -> Here {
-    Here { cluster: "default".to_owned(), space: space() }
+pub(crate) fn here() -> Here {
+    Here {
+        cluster: "default".to_owned(),
+        space: space(),
+    }
 }
 
-pub fn peer(number: u64, addr: &Addr) -> Peer {
-    Peer { id: space().id(number).unwrap(), addr: addr.clone(), incarnation: 2 }
+pub(crate) fn peer(number: u64, addr: &Addr) -> Peer {
+    Peer {
+        id: space().id(number).unwrap(),
+        addr: addr.clone(),
+        incarnation: 2,
+    }
 }
 
 /// The node that asks.
-pub fn asker() -> Peer {
+pub(crate) fn asker() -> Peer {
     peer(5, &wire::read_addr("127.0.0.1:1").unwrap())
 }
 
 /// What the fake answers with, each set by the test that asks for it.
 #[derive(Default)]
-pub struct Answers {
-    pub overlay: Option<Result<overlay::Response<Chord>, Refusal>>,
-    pub control: Option<Result<replica::Response, Refusal>>,
-    pub execute: Option<Result<Outcome, Refusal>>,
-    pub store: Option<Result<StoreReply, Refusal>>,
-    pub read: Option<Result<ReadReply, Refusal>>,
-    pub list: Option<Result<ListReply, Refusal>>,
-    pub fetch: Option<Result<FetchReply, Refusal>>,
-    pub offer: Option<Result<OfferReply, Refusal>>,
-    pub kv: Option<Result<Outcome, KvError>>,
+pub(crate) struct Answers {
+    pub(crate) overlay: Option<Result<overlay::Response<Chord>, Refusal>>,
+    pub(crate) control: Option<Result<replica::Response, Refusal>>,
+    pub(crate) execute: Option<Result<Outcome, Refusal>>,
+    pub(crate) store: Option<Result<StoreReply, Refusal>>,
+    pub(crate) read: Option<Result<ReadReply, Refusal>>,
+    pub(crate) list: Option<Result<ListReply, Refusal>>,
+    pub(crate) fetch: Option<Result<FetchReply, Refusal>>,
+    pub(crate) offer: Option<Result<OfferReply, Refusal>>,
+    pub(crate) kv: Option<Result<Outcome, KvError>>,
     /// How long the users' side takes.
-    pub kv_takes: Duration,
+    pub(crate) kv_takes: Duration,
 }
 
 /// What arrived last, as text, and what is answered.
 #[derive(Default)]
-pub struct Fake {
-    pub answers: Mutex<Answers>,
-    pub arrived: Mutex<Vec<String>>,
-    pub budget: Mutex<Option<Duration>>,
+pub(crate) struct Fake {
+    pub(crate) answers: Mutex<Answers>,
+    pub(crate) arrived: Mutex<Vec<String>>,
+    pub(crate) budget: Mutex<Option<Duration>>,
 }
 
 impl Fake {
@@ -73,14 +81,14 @@ impl Fake {
     }
 
     /// What arrived since this was asked last.
-    pub fn take_arrived(&self) -> Vec<String> {
+    pub(crate) fn take_arrived(&self) -> Vec<String> {
         std::mem::take(&mut *self.arrived.lock())
     }
 }
 
 macro_rules! answer {
     ($fake:ident . $field:ident, $($what:expr),*) => {{
-        $fake.note(format!(concat!(stringify!($field) $(, " {", stringify!($what), ":?}")*)));
+        $fake.note([stringify!($field).to_owned() $(, format!("{:?}", $what))*].join(" "));
         $fake.answers.lock().$field.clone().unwrap_or(Err(Refusal::NotReady))
     }};
 }
@@ -103,33 +111,67 @@ impl PeerService<Chord> for Fake {
         answer!(self.control, from, envelope, request)
     }
 
-    async fn execute(&self, from: Member, envelope: Envelope, request: Execute) -> Result<Outcome, Refusal> {
+    async fn execute(
+        &self,
+        from: Member,
+        envelope: Envelope,
+        request: Execute,
+    ) -> Result<Outcome, Refusal> {
         answer!(self.execute, from, envelope, request)
     }
 
-    async fn store(&self, from: Member, envelope: Envelope, request: Store) -> Result<StoreReply, Refusal> {
+    async fn store(
+        &self,
+        from: Member,
+        envelope: Envelope,
+        request: Store,
+    ) -> Result<StoreReply, Refusal> {
         answer!(self.store, from, envelope, request)
     }
 
-    async fn read(&self, from: Member, envelope: Envelope, request: Read) -> Result<ReadReply, Refusal> {
+    async fn read(
+        &self,
+        from: Member,
+        envelope: Envelope,
+        request: Read,
+    ) -> Result<ReadReply, Refusal> {
         answer!(self.read, from, envelope, request)
     }
 
-    async fn list(&self, from: Member, envelope: Envelope, request: List) -> Result<ListReply, Refusal> {
+    async fn list(
+        &self,
+        from: Member,
+        envelope: Envelope,
+        request: List,
+    ) -> Result<ListReply, Refusal> {
         answer!(self.list, from, envelope, request)
     }
 
-    async fn fetch(&self, from: Member, envelope: Envelope, request: Fetch) -> Result<FetchReply, Refusal> {
+    async fn fetch(
+        &self,
+        from: Member,
+        envelope: Envelope,
+        request: Fetch,
+    ) -> Result<FetchReply, Refusal> {
         answer!(self.fetch, from, envelope, request)
     }
 
-    async fn offer(&self, from: Member, envelope: Envelope, request: Offer) -> Result<OfferReply, Refusal> {
+    async fn offer(
+        &self,
+        from: Member,
+        envelope: Envelope,
+        request: Offer,
+    ) -> Result<OfferReply, Refusal> {
         answer!(self.offer, from, envelope, request)
     }
 }
 
 impl KvService for Fake {
-    async fn execute(&self, operation: Operation, budget: Option<Duration>) -> Result<Outcome, KvError> {
+    async fn execute(
+        &self,
+        operation: Operation,
+        budget: Option<Duration>,
+    ) -> Result<Outcome, KvError> {
         *self.budget.lock() = budget;
         let takes = self.answers.lock().kv_takes;
         tokio::time::sleep(takes).await;
@@ -138,18 +180,28 @@ impl KvService for Fake {
         } else {
             self.note(format!("kv {operation:?}"));
         }
-        self.answers.lock().kv.clone().unwrap_or(Ok(Outcome::Absent))
+        self.answers
+            .lock()
+            .kv
+            .clone()
+            .unwrap_or(Ok(Outcome::Absent))
     }
 }
 
 impl AdminService for Fake {
     async fn status(&self, _: StatusRequest) -> Result<StatusResponse, Status> {
-        Ok(StatusResponse { protocol: "chord".to_owned(), ..Default::default() })
+        Ok(StatusResponse {
+            protocol: "chord".to_owned(),
+            ..Default::default()
+        })
     }
 
     async fn lookup(&self, request: LookupRequest) -> Result<LookupResponse, Status> {
         match request.target {
-            Some(_) => Ok(LookupResponse { elapsed_us: 42, ..Default::default() }),
+            Some(_) => Ok(LookupResponse {
+                elapsed_us: 42,
+                ..Default::default()
+            }),
             None => Err(Status::invalid_argument("target is missing")),
         }
     }
@@ -159,7 +211,10 @@ impl AdminService for Fake {
     }
 
     async fn neighbours(&self, _: NeighboursRequest) -> Result<NeighboursResponse, Status> {
-        Ok(NeighboursResponse { keys: 3, ..Default::default() })
+        Ok(NeighboursResponse {
+            keys: 3,
+            ..Default::default()
+        })
     }
 
     async fn leave(&self, _: LeaveRequest) -> Result<LeaveResponse, Status> {
@@ -167,25 +222,28 @@ impl AdminService for Fake {
     }
 
     async fn join(&self, request: AdminJoinRequest) -> Result<AdminJoinResponse, Status> {
-        Ok(AdminJoinResponse { outcome: format!("met {}", request.addr), ..Default::default() })
+        Ok(AdminJoinResponse {
+            outcome: format!("met {}", request.addr),
+            ..Default::default()
+        })
     }
 }
 
 /// A fake behind a server, until it is dropped or stopped.
-pub struct Running {
-    pub fake: Arc<Fake>,
-    pub addr: Addr,
-    pub health: Health,
+pub(crate) struct Running {
+    pub(crate) fake: Arc<Fake>,
+    pub(crate) addr: Addr,
+    pub(crate) health: Health,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Result<(), ServeError>>,
 }
 
 impl Running {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_at("127.0.0.1:0".parse().unwrap(), here()).await
     }
 
-    pub async fn start_at(socket: SocketAddr, here: Here) -> Self {
+    pub(crate) async fn start_at(socket: SocketAddr, here: Here) -> Self {
         let listener = TcpListener::bind(socket).await.unwrap();
         let addr = wire::read_addr(&listener.local_addr().unwrap().to_string()).unwrap();
         let (fake, health) = (Arc::new(Fake::default()), Health::new().await);
@@ -196,32 +254,55 @@ impl Running {
                 let _ = stopped.await;
             };
             let server = Server::<Chord>::new(here, Limits::default());
-            server.serve(listener, serving.clone(), serving.clone(), serving, &served, shutdown).await
+            server
+                .serve(
+                    listener,
+                    serving.clone(),
+                    serving.clone(),
+                    serving,
+                    &served,
+                    shutdown,
+                )
+                .await
         });
-        Self { fake, addr, health, stop: Some(stop), task }
+        Self {
+            fake,
+            addr,
+            health,
+            stop: Some(stop),
+            task,
+        }
     }
 
-    pub fn socket(&self) -> SocketAddr {
+    pub(crate) fn socket(&self) -> SocketAddr {
         self.addr.as_str().parse().unwrap()
     }
 
     /// Ends gracefully; returns once the socket is free.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         drop(self.stop.take());
-        tokio::time::timeout(TIMEOUT, &mut self.task).await.expect("stops").unwrap().unwrap();
+        tokio::time::timeout(TIMEOUT, &mut self.task)
+            .await
+            .expect("stops")
+            .unwrap()
+            .unwrap();
     }
 
     /// Answers to come.
-    pub fn answers(&self, change: impl FnOnce(&mut Answers)) {
+    pub(crate) fn answers(&self, change: impl FnOnce(&mut Answers)) {
         change(&mut self.fake.answers.lock());
     }
 
-    pub fn peer(&self) -> Peer {
+    pub(crate) fn peer(&self) -> Peer {
         peer(9, &self.addr)
     }
 
-    pub async fn channel(&self) -> tonic::transport::Channel {
-        tonic::transport::Endpoint::from_shared(format!("http://{}", self.addr)).unwrap().connect().await.unwrap()
+    pub(crate) async fn channel(&self) -> tonic::transport::Channel {
+        tonic::transport::Endpoint::from_shared(format!("http://{}", self.addr))
+            .unwrap()
+            .connect()
+            .await
+            .unwrap()
     }
 }
 
@@ -231,26 +312,40 @@ impl Drop for Running {
     }
 }
 
-pub fn client() -> PeerClient {
+pub(crate) fn client() -> PeerClient {
     client_on(Pool::new(PoolConfig::default()))
 }
 
-pub fn client_on(pool: Pool) -> PeerClient {
+pub(crate) fn client_on(pool: Pool) -> PeerClient {
     PeerClient::new(pool, here(), asker(), STORE, &Limits::default())
 }
 
-pub fn envelope() -> Envelope {
-    Envelope { from: asker(), to: None, ring: None }
+pub(crate) fn envelope() -> Envelope {
+    Envelope {
+        from: asker(),
+        to: None,
+        ring: None,
+    }
 }
 
 /// The shortest question there is.
-pub async fn notify(client: &PeerClient, addr: &Addr, timeout: Duration) -> Asked {
-    client.call::<Chord>(addr, &envelope(), overlay::Request::Protocol(chord::Request::Notify), timeout).await
+pub(crate) async fn notify(client: &PeerClient, addr: &Addr, timeout: Duration) -> Asked {
+    client
+        .call::<Chord>(
+            addr,
+            &envelope(),
+            overlay::Request::Protocol(chord::Request::Notify),
+            timeout,
+        )
+        .await
 }
 
-pub type Asked = (Result<overlay::Response<Chord>, transport::CallError>, Option<Duration>);
+pub(crate) type Asked = (
+    Result<overlay::Response<Chord>, transport::CallError>,
+    Option<Duration>,
+);
 
 /// The answer to it.
-pub fn noted() -> Option<Result<overlay::Response<Chord>, Refusal>> {
+pub(crate) fn noted() -> Option<Result<overlay::Response<Chord>, Refusal>> {
     Some(Ok(overlay::Response::Protocol(chord::Response::Noted)))
 }

@@ -1,5 +1,10 @@
 //! Clients and servers over real sockets on the loopback interface.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps nothing fails as it should"
+)]
+
 mod connections;
 mod fake;
 mod observed;

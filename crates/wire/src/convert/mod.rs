@@ -7,6 +7,7 @@ mod control;
 pub(crate) mod membership;
 mod record;
 mod record_calls;
+mod sets;
 
 pub use addr::read_addr;
 pub(crate) use common::{identifier, read_envelope, refusal, to_envelope};
