@@ -54,6 +54,7 @@ fn set_status(holding: &Holding) -> v1::SetStatus {
         Role::Primary { learners, settled } => ("primary", *settled, learners.as_slice()),
         Role::TakingOver => ("taking over", false, [].as_slice()),
         Role::Member => ("member", false, [].as_slice()),
+        Role::Newcomer => ("newcomer", false, [].as_slice()),
         Role::Outside => ("outside", false, [].as_slice()),
     };
     v1::SetStatus {

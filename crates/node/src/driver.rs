@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(1_500);
 /// The machines are asked what to do at least so often.
 const IDLE_WAKE: Duration = Duration::from_secs(5);
 /// Peers are written to disk this often, if they changed.
-const KEEP_PEERS_EVERY: Duration = Duration::from_secs(2);
+const KEEP_PEERS_EVERY: Duration = Duration::from_secs(1);
 
 /// An input of the protocol's own types.
 pub(crate) enum ProtocolInput<P: WireProtocol> {
@@ -281,6 +281,7 @@ impl<P: WireProtocol> Driver<P> {
                 metrics::counter!("dhtd_rings_merged_total").increment(1);
                 self.control.forget(self.shared.time.now());
                 self.shared.routes.clear();
+                self.keep_me();
             }
             Event::Stopping(peer) => {
                 tracing::info!(id = %peer.id, addr = %peer.addr, "a peer stops and means to come back");
@@ -296,14 +297,21 @@ impl<P: WireProtocol> Driver<P> {
 
     /// In a ring, perhaps in a new incarnation.
     fn entered(&mut self, ring: overlay::RingId, founded: bool) {
-        let me = self.node.view().me;
         tracing::info!(started_ms = ring.started_ms, starter = %ring.starter, founded, "ring");
-        self.shared.peers.set_me(me.clone());
-        let kept = identity::keep_identity(&self.shared.store, &me).and_then(|()| identity::keep_ring(&self.shared.store, ring));
+        self.keep_me();
+        let kept = identity::keep_ring(&self.shared.store, ring);
         self.broken_by(kept);
         if founded {
             self.control.found(self.shared.time.now(), ring);
         }
+    }
+
+    /// The incarnation grows whenever the node enters a ring anew.
+    fn keep_me(&mut self) {
+        let me = self.node.view().me;
+        self.shared.peers.set_me(me.clone());
+        let kept = identity::keep_identity(&self.shared.store, &me);
+        self.broken_by(kept);
     }
 
     async fn control_effect(&mut self, effect: replica::Effect) {
@@ -375,9 +383,9 @@ impl<P: WireProtocol> Driver<P> {
         if self.peers_changed && now.since(self.peers_kept) > KEEP_PEERS_EVERY {
             self.peers_changed = false;
             self.peers_kept = now;
-            let (store, known, time) = (self.shared.store.clone(), self.node.view().known, self.shared.time);
+            let (store, known) = (self.shared.store.clone(), self.node.view().known);
             tokio::task::spawn_blocking(move || {
-                if let Err(error) = identity::keep_peers(&store, &known, time) {
+                if let Err(error) = identity::keep_peers(&store, &known) {
                     tracing::warn!(%error, "the known peers could not be written to disk");
                 }
             });

@@ -51,7 +51,7 @@ pub(crate) async fn read(shared: &Shared, number: u64, key: &[u8], have: Option<
     if holding.fenced {
         return Err(Refusal::Busy);
     }
-    if matches!(holding.role, Role::Outside) {
+    if matches!(holding.role, Role::Newcomer | Role::Outside) {
         return Err(Refusal::NotReady);
     }
     match shared.store.get(key) {

@@ -1,16 +1,16 @@
 //! Who this node is, across restarts: what its disk keeps beside the records.
 
 use prost::Message;
-use overlay::{Addr, Known, Peer, RingId, Time};
+use overlay::{Addr, Known, Peer, RingId};
 use replica::Piece;
-use ring::{Id, Space};
+use ring::Space;
 use serde::{Deserialize, Serialize};
 use store::Store;
 use wire::{WireForm, v1};
 
 use crate::config::Config;
 use crate::exit::Fatal;
-use crate::time::{Monotonic, wall_ms};
+use crate::time::wall_ms;
 
 const IDENTITY: &str = "identity";
 const RING: &str = "ring";
@@ -33,26 +33,19 @@ struct KeptRing {
     starter: String,
 }
 
-#[derive(Serialize, Deserialize)]
-struct KeptPeer {
-    id: String,
-    addr: String,
-    incarnation: u64,
-    stopped_ms: Option<u64>,
-}
-
 /// What the disk knew when the process started.
 #[derive(Debug)]
 pub(crate) struct Remembered {
     /// This node, with its new incarnation.
     pub(crate) me: Peer,
     pub(crate) ring: Option<RingId>,
-    pub(crate) peers: Vec<Known>,
+    /// Where other members were.
+    pub(crate) addresses: Vec<Addr>,
     pub(crate) pieces: Vec<Piece>,
 }
 
 /// Reads what the disk remembers, and begins a new incarnation.
-pub(crate) fn recall(store: &Store, config: &Config, addr: Addr, clock: Monotonic) -> Result<Remembered, Fatal> {
+pub(crate) fn recall(store: &Store, config: &Config, addr: Addr) -> Result<Remembered, Fatal> {
     let space = config.space;
     let kept: Option<KeptIdentity> = read(store, IDENTITY)?;
     if let Some(kept) = kept.as_ref().filter(|kept| kept.id_bits != space.bits()) {
@@ -76,7 +69,15 @@ pub(crate) fn recall(store: &Store, config: &Config, addr: Addr, clock: Monotoni
     let incarnation = (before.max(wall_ms()) + 1).min(INCARNATION_MAX);
     let me = Peer { id, addr, incarnation };
     keep_identity(store, &me)?;
-    Ok(Remembered { me, ring: recall_ring(store, space)?, peers: recall_peers(store, space, clock)?, pieces: recall_pieces(store, space)? })
+    let pieces = recall_pieces(store, space)?;
+    let mut addresses = recall_peers(store)?;
+    // The sets are on disk from the first moment on, the peers a little later.
+    for member in pieces.iter().flat_map(|piece| &piece.set.members).filter(|member| member.peer.id != me.id) {
+        if !addresses.contains(&member.peer.addr) {
+            addresses.push(member.peer.addr.clone());
+        }
+    }
+    Ok(Remembered { me, ring: recall_ring(store, space)?, addresses, pieces })
 }
 
 pub(crate) fn keep_identity(store: &Store, me: &Peer) -> Result<(), Fatal> {
@@ -93,28 +94,15 @@ fn recall_ring(store: &Store, space: Space) -> Result<Option<RingId>, Fatal> {
     Ok(kept.and_then(|kept| Some(RingId { started_ms: kept.started_ms, starter: space.parse(&kept.starter).ok()? })))
 }
 
-/// Keeps the peers that a restart should try, with those that said they would come back.
-pub(crate) fn keep_peers(store: &Store, peers: &[Known], clock: Monotonic) -> Result<(), Fatal> {
-    let kept: Vec<KeptPeer> = peers
-        .iter()
-        .map(|known| KeptPeer {
-            id: known.peer.id.to_string(),
-            addr: known.peer.addr.to_string(),
-            incarnation: known.peer.incarnation,
-            stopped_ms: known.stopped.map(|time| clock.wall_at(time)),
-        })
-        .collect();
+/// Keeps where a restart should look for the ring.
+pub(crate) fn keep_peers(store: &Store, peers: &[Known]) -> Result<(), Fatal> {
+    let kept: Vec<&str> = peers.iter().map(|known| known.peer.addr.as_str()).collect();
     write(store, PEERS, &kept)
 }
 
-fn recall_peers(store: &Store, space: Space, clock: Monotonic) -> Result<Vec<Known>, Fatal> {
-    let kept: Vec<KeptPeer> = read(store, PEERS)?.unwrap_or_default();
-    let known = |kept: KeptPeer| {
-        let stopped: Option<Time> = kept.stopped_ms.map(|ms| clock.at_wall(ms));
-        let peer = Peer { id: space.parse(&kept.id).ok()?, addr: Addr::new(&kept.addr)?, incarnation: kept.incarnation };
-        Some(Known { peer, alive: false, stopped, rtt: None })
-    };
-    Ok(kept.into_iter().filter_map(known).collect())
+fn recall_peers(store: &Store) -> Result<Vec<Addr>, Fatal> {
+    let kept: Vec<String> = read(store, PEERS)?.unwrap_or_default();
+    Ok(kept.iter().filter_map(|addr| Addr::new(addr)).collect())
 }
 
 /// Keeps what this node knows and has promised about sets. On disk when it returns.
@@ -153,9 +141,4 @@ fn write<T: Serialize>(store: &Store, name: &str, value: &T) -> Result<(), Fatal
 
 fn disk(error: store::StoreError) -> Fatal {
     Fatal::other(format!("the data directory does not take or give data: {error}"))
-}
-
-/// The peer that a disk or a wire named may be ourselves in an earlier life.
-pub(crate) fn others(peers: Vec<Known>, me: Id) -> Vec<Known> {
-    peers.into_iter().filter(|known| known.peer.id != me).collect()
 }

@@ -27,8 +27,8 @@ impl Primary {
             }
             Role::TakingOver if !holding.missing.is_empty() => Err(unavailable(&missing(holding))),
             Role::TakingOver => Err(unavailable("the range is changing hands")),
-            Role::Member | Role::Outside if !holding.missing.is_empty() => Err(unavailable(&missing(holding))),
-            Role::Member | Role::Outside => {
+            Role::Member | Role::Newcomer | Role::Outside if !holding.missing.is_empty() => Err(unavailable(&missing(holding))),
+            Role::Member | Role::Newcomer | Role::Outside => {
                 let primary = Some(holding.set.primary().peer.clone());
                 Err(Outcome::NotPrimary(NotPrimary { primary, range: Some(holding.range) }))
             }

@@ -11,14 +11,18 @@ use crate::exit::Fatal;
 /// A name server that is silent must not hold up the start for longer.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Every address that the seeds' names have just now. A name that doesn't resolve is left out: it may later.
+/// Every address that the seeds' names have just now. A name that doesn't resolve stays as it is, since it may later:
+/// a node that was given seeds must not take itself for the first of a ring.
 pub(crate) async fn seeds(names: &[String]) -> Vec<Addr> {
     let mut found: Vec<Addr> = Vec::new();
     for name in names {
         // An address is its own resolution, and kept as it was written so that it equals what its owner advertises.
         let texts = match name.parse::<SocketAddr>() {
             Ok(_) => vec![name.clone()],
-            Err(_) => lookup(name).await.iter().map(ToString::to_string).collect(),
+            Err(_) => match lookup(name).await {
+                addrs if addrs.is_empty() => vec![name.clone()],
+                addrs => addrs.iter().map(ToString::to_string).collect(),
+            },
         };
         for addr in texts.iter().filter_map(|text| Addr::new(text)) {
             if !found.contains(&addr) {
@@ -79,9 +83,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_address_stays_as_it_was_written_and_an_unknown_name_is_left_out() {
+    async fn an_address_and_an_unknown_name_stay_as_they_were_written() {
         let found = seeds(&["127.0.0.1:1".into(), "no-such-host.invalid:1".into(), "127.0.0.1:1".into()]).await;
-        assert_eq!(found, [Addr::new("127.0.0.1:1").unwrap()]);
+        assert_eq!(found, ["127.0.0.1:1", "no-such-host.invalid:1"].map(|text| Addr::new(text).unwrap()));
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::{Departure, Known, Node, NodeConfig, Settings, Start, State, View};
+use overlay::{Departure, Node, NodeConfig, Settings, Start, State, View};
 use replica::Control;
 use store::Store;
 use tokio::net::TcpListener;
@@ -84,7 +84,7 @@ async fn start<P: Configured>(config: Config) -> Result<Running, Fatal> {
     let http_bound = http_listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let store = open_store(&config).await?;
     let addr = resolve::advertised(&config, bound).await?;
-    let remembered = identity::recall(&store, &config, addr, time)?;
+    let remembered = identity::recall(&store, &config, addr)?;
     let (inbox, inbox_reader) = Inbox::new();
     let calls = Calls::new(&config, &store, remembered.me.clone());
     let ready_line = ready_line(&config, &remembered.me, bound, http_bound);
@@ -96,8 +96,7 @@ async fn start<P: Configured>(config: Config) -> Result<Running, Fatal> {
     let shared = Shared::new(config, time, store, calls, inbox, view);
     let (driver, protocol, standing) = Driver::new(Arc::clone(&shared), node, control, inbox_reader);
     let seeds = resolve::seeds(&shared.config.join).await;
-    let others: Vec<Known> = identity::others(remembered.peers, remembered.me.id);
-    tokio::spawn(driver.run(Start { seeds, remembered: others.into_iter().map(|known| known.peer.addr).collect(), disk_ring: remembered.ring, wall_ms: wall_ms() }));
+    tokio::spawn(driver.run(Start { seeds, remembered: remembered.addresses, disk_ring: remembered.ring, wall_ms: wall_ms() }));
     let told_to_leave = Arc::new(Notify::new());
     let stop_serving = CancellationToken::new();
     let services = Services::new(Arc::clone(&shared), protocol, Arc::clone(&told_to_leave), http_bound);
@@ -303,7 +302,7 @@ async fn hand_over(shared: &Arc<Shared>) -> HandedOver {
 
 fn keep_last_peers(shared: &Shared) {
     if shared.store.is_durable()
-        && let Err(error) = identity::keep_peers(&shared.store, &shared.view().known, shared.time)
+        && let Err(error) = identity::keep_peers(&shared.store, &shared.view().known)
     {
         tracing::warn!(%error, "the known peers could not be written to disk");
     }

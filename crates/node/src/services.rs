@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::{Envelope, LocateError, Refusal, State};
+use overlay::{Addr, Envelope, LocateError, Refusal, State};
 use replica::Member;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot, watch};
@@ -196,11 +196,11 @@ impl<P: WireProtocol + Send + Sync + 'static> AdminService for Services<P> {
     async fn join(&self, request: AdminJoinRequest) -> Result<AdminJoinResponse, Status> {
         let invalid = |why: String| Status::invalid_argument(format!("addr: {why}"));
         wire::read_addr(&request.addr).map_err(|error| invalid(error.to_string()))?;
-        let found = resolve::seeds(std::slice::from_ref(&request.addr)).await;
+        let found = resolve::lookup(&request.addr).await;
         if found.is_empty() {
             return Err(invalid(format!("`{}` does not resolve to an address", request.addr)));
         }
-        for addr in found {
+        for addr in found.iter().filter_map(|addr| Addr::new(&addr.to_string())) {
             self.shared.inbox.tell(Input::Meet(addr));
         }
         let outcome = format!("looking at the ring behind {}; if it is another one, the younger of the two joins the older", request.addr);

@@ -15,7 +15,6 @@ use crate::config::Config;
 use crate::inbox::Inbox;
 use crate::locks::KeyLocks;
 use crate::routes::Routes;
-use crate::strays::Strays;
 use crate::time::Monotonic;
 
 /// Cheap to clone through its `Arc`; one a node.
@@ -28,7 +27,6 @@ pub(crate) struct Shared {
     pub(crate) inbox: Inbox,
     pub(crate) routes: Routes,
     pub(crate) locks: KeyLocks,
-    pub(crate) strays: Strays,
     /// Work that must end even when whoever asked for it goes away.
     pub(crate) tasks: TaskTracker,
     pub(crate) counters: Counters,
@@ -62,7 +60,6 @@ impl Shared {
             inbox,
             routes: Routes::default(),
             locks: KeyLocks::default(),
-            strays: Strays::default(),
             tasks: TaskTracker::new(),
             counters: Counters::default(),
             view: RwLock::new(Arc::new(view)),

@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use overlay::{Peer, State, Time};
-use parking_lot::Mutex;
+use overlay::{Peer, State};
 use replica::{Holdings, Role};
-use ring::{Id, Range};
+use ring::{Id, Range, Space};
 use store::{Cursor, Record, StoreError, Version};
-use tokio::sync::{Notify, RwLockReadGuard};
 use wire::records::Listed;
 
 use crate::shared::Shared;
@@ -23,47 +21,13 @@ const BATCH: usize = 256;
 /// Records sent in one call, in bytes, about.
 const BATCH_BYTES: usize = 1 << 20;
 const OFFER_TIMEOUT: Duration = Duration::from_secs(5);
-/// A newcomer's copy is no stray: what was fetched lately is left alone until the set that it was fetched for is there.
-const KEEP_FETCHED: Duration = Duration::from_secs(20);
 /// A primary that names another is followed so many times.
 const REDIRECTS_MAX: usize = 4;
-
-/// What the sweep has to leave alone.
-#[derive(Default)]
-pub(crate) struct Strays {
-    fetched: Mutex<Vec<(Range, Time)>>,
-    quiet: tokio::sync::RwLock<()>,
-    wake: Notify,
-}
-
-impl Strays {
-    /// This range is being fetched: leave it alone for a while.
-    pub(crate) fn keep(&self, range: Range, now: Time) {
-        let mut fetched = self.fetched.lock();
-        fetched.retain(|(old, at)| *old != range && now.since(*at) < KEEP_FETCHED);
-        fetched.push((range, now));
-    }
-
-    /// No batch is given away while this is held.
-    pub(crate) async fn pause(&self) -> RwLockReadGuard<'_, ()> {
-        self.quiet.read().await
-    }
-
-    /// Look now.
-    pub(crate) fn wake(&self) {
-        self.wake.notify_one();
-    }
-
-    fn kept(&self, now: Time) -> Vec<Range> {
-        let fetched = self.fetched.lock();
-        fetched.iter().filter(|(_, at)| now.since(*at) < KEEP_FETCHED).map(|(range, _)| *range).collect()
-    }
-}
 
 /// Sweeps until the process ends.
 pub(crate) async fn run(shared: Arc<Shared>) {
     loop {
-        let _ = tokio::time::timeout(SWEEP_EVERY, shared.strays.wake.notified()).await;
+        tokio::time::sleep(SWEEP_EVERY).await;
         if let Err(error) = sweep(&shared).await {
             tracing::warn!(%error, "strays could not be read");
         }
@@ -77,17 +41,14 @@ pub(crate) async fn sweep(shared: &Arc<Shared>) -> Result<u64, StoreError> {
         return Ok(left);
     }
     let holdings = Arc::clone(&*shared.holdings.read().await);
-    for range in foreign(shared, &holdings) {
+    for range in foreign(shared.config.space, &holdings) {
         let mut after: Option<Cursor> = None;
         loop {
             let page = shared.store.list(range, after.as_ref(), BATCH)?;
             let strays: Vec<Stray> =
                 page.entries.into_iter().map(|entry| Stray { id: entry.id, key: entry.key, version: entry.version }).collect();
             let count = strays.len() as u64;
-            if count > 0 {
-                let _alone = shared.strays.quiet.write().await;
-                left += count - give(shared, strays).await?;
-            }
+            left += count - give(shared, strays).await?;
             after = page.next;
             if after.is_none() {
                 break;
@@ -104,11 +65,10 @@ struct Stray {
 }
 
 /// The parts of the circle that this node has no business in.
-fn foreign(shared: &Shared, holdings: &Holdings) -> Vec<Range> {
-    let mut foreign = vec![Range::full(shared.config.space.max())];
-    let held = holdings.ranges.iter().filter(|holding| !matches!(holding.role, Role::Outside)).map(|holding| holding.range);
-    for range in held.chain(shared.strays.kept(shared.time.now())) {
-        foreign = foreign.into_iter().flat_map(|part| part.minus(range)).collect();
+fn foreign(space: Space, holdings: &Holdings) -> Vec<Range> {
+    let mut foreign = vec![Range::full(space.max())];
+    for holding in holdings.ranges.iter().filter(|holding| holding.role != Role::Outside) {
+        foreign = foreign.into_iter().flat_map(|part| part.minus(holding.range)).collect();
     }
     foreign
 }
@@ -150,11 +110,11 @@ async fn give_to(shared: &Arc<Shared>, mut owner: Peer, strays: &[Stray]) -> Res
     Ok(0)
 }
 
-/// Erases what is safe elsewhere and still none of this node's business. The holdings stay as they are meanwhile, so
-/// that no copy goes that has begun to count.
+/// Erases what is safe elsewhere and still none of this node's business. The holdings stay as they are meanwhile: a
+/// node that becomes a newcomer fetches after that, so no copy goes that has begun to count.
 async fn erase(shared: &Shared, mut safe: Vec<(Bytes, Version)>) -> Result<u64, StoreError> {
     let holdings = shared.holdings.read().await;
-    let foreign = foreign(shared, &holdings);
+    let foreign = foreign(shared.config.space, &holdings);
     safe.retain(|(key, _)| {
         let id = shared.id_of(key);
         foreign.iter().any(|range| range.contains(id))

@@ -47,12 +47,7 @@ pub(crate) enum TransferError {
 /// Carries out a job of the sets' control.
 pub(crate) async fn run(shared: &Arc<Shared>, job: Job) -> Result<(), String> {
     let result = match job {
-        Job::Sync { range, set } => {
-            shared.strays.keep(range, shared.time.now());
-            let result = sync(shared, range, &set).await;
-            shared.strays.keep(range, shared.time.now());
-            result
-        }
+        Job::Sync { range, set } => sync(shared, range, &set).await,
         Job::Takeover { range, set, before } => takeover(shared, range, &set, &before).await,
         Job::Spread { range, set, to } => spread(shared, range, &set, &to).await,
     };
@@ -61,8 +56,6 @@ pub(crate) async fn run(shared: &Arc<Shared>, job: Job) -> Result<(), String> {
 
 /// A newcomer fetches from a majority of the set, the primary first.
 async fn sync(shared: &Arc<Shared>, range: Range, set: &Set) -> Result<(), TransferError> {
-    // A batch of strays that is being given away here is finished first; what it took is fetched again below.
-    let _quiet = shared.strays.pause().await;
     let mut answered = 0;
     for (index, member) in set.members.iter().enumerate() {
         if answered >= set.majority() {
