@@ -5,8 +5,6 @@
 
 use client::Client;
 
-use crate::exit::Result;
-
 /// How many digits identifiers have in this cluster.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Digits(usize);
@@ -16,17 +14,20 @@ impl Digits {
         Self(id_bits.div_ceil(4) as usize)
     }
 
-    /// Reads the width off some identifiers, and asks a node only if they leave it open: when all of them begin with a zero digit.
-    pub(crate) async fn of<'a>(
-        client: &Client,
-        ids: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<Self> {
+    /// Reads the width off some identifiers, and asks a node only if they leave it open: when all of them begin with a
+    /// zero digit. What was done must not fail for a digit: without an answer, all of them are shown.
+    pub(crate) async fn of<'a>(client: &Client, ids: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut bytes = 0;
         for id in ids {
+            bytes = bytes.max(id.len());
             if id.first().is_some_and(|byte| *byte > 0x0f) {
-                return Ok(Self(id.len() * 2));
+                return Self(id.len() * 2);
             }
         }
-        Ok(Self::of_bits(client.status().await?.id_bits))
+        match client.status().await {
+            Ok(status) => Self::of_bits(status.id_bits),
+            Err(_) => Self(bytes * 2),
+        }
     }
 
     /// An identifier off the wire, in lower-case digits.

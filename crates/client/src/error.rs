@@ -10,7 +10,7 @@ pub enum Error {
     #[error("not found")]
     NotFound,
     /// The write's condition does not hold. Nothing was changed.
-    #[error("condition failed: {message}")]
+    #[error("{message}")]
     ConditionFailed {
         /// The record's present version, where the node told it.
         current: Option<Version>,

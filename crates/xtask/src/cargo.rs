@@ -1,6 +1,7 @@
 //! Running the cargo that runs us.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -41,8 +42,11 @@ impl Cargo {
         Ok(())
     }
 
-    /// Builds, showing progress and warnings on stderr, and returns the binaries' paths.
+    /// Builds, showing progress on a terminal and what goes wrong anywhere, and returns the binaries' paths.
     pub(crate) fn build(mut self) -> Result<Vec<PathBuf>> {
+        if !std::io::stderr().is_terminal() {
+            self.command.arg("--quiet");
+        }
         self.command
             .arg("--message-format=json-render-diagnostics")
             .stdout(Stdio::piped());
@@ -102,6 +106,12 @@ pub(crate) fn root() -> PathBuf {
         .ancestors()
         .nth(2)
         .map_or(manifest.clone(), Path::to_path_buf)
+}
+
+/// Where builds go.
+pub(crate) fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
 #[cfg(test)]

@@ -14,14 +14,13 @@ const DOCKERFILE: &str = include_str!("Dockerfile.scratch");
 pub(crate) fn build() -> Result<ExitCode> {
     docker_is_there()?;
     let target = target_triple();
-    let target_dir = cargo::root().join("target").join("static");
+    let target_dir = cargo::target_dir().join("static");
     let binaries = static_binaries(&target, &target_dir)?;
     let config = cargo::root().join("config").join("docker.toml");
     let context = lay_out_context(&binaries, &config, &target_dir.join("image"))?;
     let status = Command::new("docker")
         .args(["build", "--tag", TAG])
         .arg(&context)
-        .env("DOCKER_BUILDKIT", "0")
         // Our stdout is for results.
         .stdout(Stdio::from(std::io::stderr()))
         .status()

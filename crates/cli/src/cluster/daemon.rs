@@ -186,11 +186,13 @@ impl Daemon {
     }
 }
 
+/// Passes a log on, or keeps its last lines.
 async fn follow(log: impl AsyncRead + Unpin, tail: Tail, echo: Option<String>) {
     let mut lines = BufReader::new(log).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         if let Some(label) = &echo {
             note(&format!("{label} | {line}"));
+            continue;
         }
         let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
         if tail.len() == TAIL_LINES {

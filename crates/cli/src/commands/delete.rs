@@ -1,10 +1,9 @@
 use clap::Args;
-use client::DeleteOptions;
+use client::{Condition, DeleteOptions, Version};
 use serde::Serialize;
 
 use super::{AckJson, acks_text};
 use crate::args::KeyArg;
-use crate::commands::put::ConditionArgs;
 use crate::context::Context;
 use crate::digits::Digits;
 use crate::exit::Result;
@@ -15,8 +14,9 @@ use crate::output::Paint;
 pub(crate) struct Delete {
     #[command(flatten)]
     key: KeyArg,
-    #[command(flatten)]
-    condition: ConditionArgs,
+    /// Only if the record still has this version
+    #[arg(long, value_name = "V")]
+    if_version: Option<Version>,
 }
 
 #[derive(Serialize, Debug)]
@@ -31,7 +31,7 @@ impl Delete {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let client = context.client()?;
         let options = DeleteOptions {
-            condition: self.condition.condition(),
+            condition: self.if_version.map(Condition::IfVersion),
         };
         let receipt = client.delete(self.key.bytes()?, options).await?;
         let ids = receipt
@@ -39,7 +39,7 @@ impl Delete {
             .iter()
             .map(|ack| &ack.peer.id[..])
             .chain([&receipt.id[..]]);
-        let digits = Digits::of(&client, ids).await?;
+        let digits = Digits::of(&client, ids).await;
         let deleted = Deleted {
             key: self.key.key,
             id: digits.show(&receipt.id),

@@ -226,6 +226,7 @@ async fn put_and_get(stage: &Stage<'_>, story: &mut Story) -> Result<(Put, Get)>
 
 async fn trace_a_lookup(stage: &Stage<'_>, story: &mut Story) -> Result<Route> {
     story.heading("A lookup, hop by hop")?;
+    stage.until_fingers_are_right().await?;
     let (asked, route) = stage.longest_route().await?;
     let key = route.key.clone().unwrap_or_default();
     story.command(&format!("dht --endpoints {} lookup {key}", asked.addr()))?;
@@ -264,10 +265,7 @@ async fn crash_one(stage: &mut Stage<'_>, story: &mut Story) -> Result<Crash> {
     let owner = stage.owner_of("fruit").await?;
     let victim = stage.take(&owner)?;
     let killed = victim.peer();
-    story.heading(&format!(
-        "{} crashes: it is the owner of `fruit`",
-        victim.name()
-    ))?;
+    story.heading(&format!("The owner of `fruit`, {}, crashes", victim.name()))?;
     story.command(&format!("kill -9 {}", victim.pid()))?;
     let start = Instant::now();
     victim.crash().await?;

@@ -73,11 +73,16 @@ impl Dev {
                 .collect();
             format!("export DHT_ENDPOINTS={}\n", addrs.join(","))
         })?;
+        let nodes = cluster.nodes.len();
         note(&format!(
-            "{} nodes ready after {:.1} s; the line above is for another terminal, then try `dht ring`. Ctrl-C ends them.",
-            cluster.nodes.len(),
+            "{nodes} nodes ready after {:.1} s",
             start.elapsed().as_secs_f64()
         ));
+        if !context.out.is_json() {
+            note(
+                "paste the line above into another terminal and try `dht ring` there; Ctrl-C ends the nodes",
+            );
+        }
         run_until_told(daemons).await
     }
 

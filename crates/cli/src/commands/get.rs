@@ -59,27 +59,27 @@ impl Get {
         match context.out.format {
             Format::Json => context
                 .out
-                .show(&self.found(&client, &record).await?, |_, _| String::new()),
+                .show(&self.found(&client, &record).await, |_, _| String::new()),
             Format::Text if self.meta => {
                 let size = record.value.len() as u64;
                 context
                     .out
-                    .text(&meta_text(&self.found(&client, &record).await?, size))
+                    .text(&meta_text(&self.found(&client, &record).await, size))
             }
             Format::Text if self.out.is_some() => Ok(()),
             Format::Text => context.out.bytes(&record.value),
         }
     }
 
-    async fn found(&self, client: &client::Client, record: &Record) -> Result<Found> {
+    async fn found(&self, client: &client::Client, record: &Record) -> Found {
         let ids = record
             .served_by
             .iter()
             .map(|peer| &peer.id[..])
             .chain([&record.id[..]]);
-        let digits = Digits::of(client, ids).await?;
+        let digits = Digits::of(client, ids).await;
         let served_by = record.served_by.as_ref();
-        Ok(Found {
+        Found {
             key: self.key.key.clone(),
             id: digits.show(&record.id),
             value: self.out.is_none().then(|| STANDARD.encode(&record.value)),
@@ -89,7 +89,7 @@ impl Get {
                 id: digits.show(&peer.id),
                 addr: peer.addr.clone(),
             }),
-        })
+        }
     }
 }
 

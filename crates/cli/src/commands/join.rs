@@ -28,7 +28,7 @@ impl Join {
         let me = answer
             .me
             .ok_or_else(|| Failure::other("the node answered without saying who it is"))?;
-        let digits = Digits::of(&client, [&me.id[..]]).await?;
+        let digits = Digits::of(&client, [&me.id[..]]).await;
         let joined = Joined {
             id: digits.show(&me.id),
             addr: me.addr,

@@ -60,7 +60,7 @@ impl Lookup {
             .iter()
             .filter_map(|step| step.peer.as_ref())
             .map(|peer| &peer.id[..]);
-        let digits = Digits::of(&client, ids.chain([&answer.id[..]])).await?;
+        let digits = Digits::of(&client, ids.chain([&answer.id[..]])).await;
         let route = Route::new(self.key, &answer, digits)?;
         context.out.show(&route, text)
     }

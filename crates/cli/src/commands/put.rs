@@ -38,7 +38,7 @@ pub(crate) struct Put {
 /// What the record that is there must be like.
 #[derive(Args, Clone, Copy, Debug)]
 #[group(multiple = false)]
-pub(crate) struct ConditionArgs {
+struct ConditionArgs {
     /// Only if the record still has this version
     #[arg(long, value_name = "V")]
     if_version: Option<Version>,
@@ -48,7 +48,7 @@ pub(crate) struct ConditionArgs {
 }
 
 impl ConditionArgs {
-    pub(crate) fn condition(self) -> Option<Condition> {
+    fn condition(self) -> Option<Condition> {
         self.if_version
             .map(Condition::IfVersion)
             .or(self.if_absent.then_some(Condition::IfAbsent))
@@ -80,7 +80,7 @@ impl Put {
             .iter()
             .map(|ack| &ack.peer.id[..])
             .chain([&receipt.id[..]]);
-        let digits = Digits::of(&client, ids).await?;
+        let digits = Digits::of(&client, ids).await;
         let stored = Stored {
             key: self.key.key,
             id: digits.show(&receipt.id),

@@ -189,7 +189,10 @@ fn text(status: &StatusJson, paint: Paint) -> String {
     if status.lost_majorities > 0 {
         line(
             "lost",
-            format!("{} went on without a majority", counted(status.lost_majorities, "set")),
+            format!(
+                "{} went on without a majority",
+                counted(status.lost_majorities, "set")
+            ),
         );
     }
     line(

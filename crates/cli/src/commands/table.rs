@@ -39,7 +39,7 @@ impl Table {
         let client = context.client()?;
         let answer = client.table().await?;
         let me = answer.me.as_ref().map(|me| &me.id[..]);
-        let digits = Digits::of(&client, me).await?;
+        let digits = Digits::of(&client, me).await;
         match &answer.table {
             Some(table_response::Table::Chord(table)) => context
                 .out

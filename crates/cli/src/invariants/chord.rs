@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ring::Id;
 
-use super::{Standing, Standings, Verdict, by_ring};
+use super::{Standing, Standings, Verdict, by_ring, name};
 use crate::survey::{ChordTable, Named, Overlay, Report, Table};
 
 /// A ready member of one ring, with its table.
@@ -76,14 +76,18 @@ fn one_ring(nodes: &[Node<'_>], verdict: &mut Verdict) {
         }
     }
     if at != start {
-        let detail = format!("following successors from {start} leads to {at} and not back");
+        let (start_name, at) = (name(start), name(at));
+        let detail = format!("following successors from {start_name} leads to {at} and not back");
         verdict.add(start, "one_ring", detail);
     }
     for node in nodes.iter().filter(|node| !visited.contains(&node.id)) {
         verdict.add(
             node.id,
             "one_ring",
-            format!("is not reached by following successors from {start}"),
+            format!(
+                "is not reached by following successors from {}",
+                name(start)
+            ),
         );
     }
     if nodes.len() > 1 {
@@ -103,7 +107,8 @@ fn ordered_successors(node: &Node<'_>, expected: &[Id], verdict: &mut Verdict) {
     if let Some((place, found)) = wrong {
         let should = expected
             .get(place)
-            .map_or_else(|| "the end of the list".to_owned(), ToString::to_string);
+            .map_or_else(|| "the end of the list".to_owned(), |id| name(*id));
+        let found = name(*found);
         let detail = format!("successor {} is {found}, should be {should}", place + 1);
         verdict.add(node.id, "ordered_successors", detail);
     }
@@ -126,7 +131,7 @@ fn predecessor(
     let alone = order.len() == 1;
     let before = order.iter().cycle().nth(place + order.len() - 1).copied();
     if found != before && !(alone && found.is_none()) {
-        let show = |id: Option<Id>| id.map_or_else(|| "unknown".to_owned(), |id| id.to_string());
+        let show = |id: Option<Id>| id.map_or_else(|| "unknown".to_owned(), name);
         verdict.add(
             node.id,
             "predecessor",
@@ -163,7 +168,7 @@ fn dead_entries(node: &Node<'_>, standings: &Standings<'_>, verdict: &mut Verdic
         verdict.add(
             node.id,
             "dead_entry",
-            format!("names {id}, which is gone, as {named_as}"),
+            format!("names {}, which is gone, as {named_as}", name(id)),
         );
     }
 }

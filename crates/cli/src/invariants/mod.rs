@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use ring::Id;
 use serde::Serialize;
 
+use crate::digits::short;
 use crate::exit::{Failure, Result};
 use crate::survey::{Member, Named, Overlay, Report, State};
 
@@ -38,6 +39,11 @@ impl Verdict {
             detail,
         });
     }
+}
+
+/// A node in a sentence. The member whose state is wrong is told in full apart.
+fn name(id: Id) -> String {
+    short(&id.to_string())
 }
 
 /// Judges an overlay by its protocol's rules, and by those that all share.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use client::{Client, Config, Error, PutOptions};
 use futures::future::try_join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use ring::{Id, Space};
 
 use super::Held;
 use crate::cluster::{Daemon, Launch, Logs, Ready};
@@ -18,7 +19,7 @@ use crate::commands::ring::RingView;
 use crate::context::Context;
 use crate::digits::Digits;
 use crate::exit::{Failure, Result};
-use crate::invariants;
+use crate::invariants::{self, Verdict};
 use crate::survey::{Depth, State, survey};
 
 /// Copies of each record: the daemon's own default.
@@ -183,37 +184,73 @@ impl<'a> Stage<'a> {
 
     /// Waits until there is one ring of so many nodes, in which every invariant holds.
     pub(crate) async fn until_sound(&self, nodes: usize) -> Result {
+        self.until_judged(
+            "one ring in which every invariant holds",
+            nodes,
+            |verdict| verdict.violations.is_empty(),
+        )
+        .await
+    }
+
+    /// Waits until besides that every finger is at its node, so that routes are as short as they get.
+    pub(crate) async fn until_fingers_are_right(&self) -> Result {
+        self.until_judged(
+            "finger table without a detour",
+            self.actors.len(),
+            |verdict| verdict.violations.is_empty() && verdict.detours == 0,
+        )
+        .await
+    }
+
+    async fn until_judged(
+        &self,
+        what: &str,
+        nodes: usize,
+        good: impl Fn(&Verdict) -> bool,
+    ) -> Result {
         let context = self.everybody();
-        until("one ring in which every invariant holds", || async {
+        until(what, || async {
             let overlay = survey(&context, Depth::Tables).await?;
-            let sound = overlay.members.len() == nodes
-                && invariants::judge(&overlay)?.violations.is_empty();
-            Ok(sound.then_some(()))
+            let enough = overlay.members.len() == nodes;
+            Ok((enough && good(&invariants::judge(&overlay)?)).then_some(()))
         })
         .await
     }
 
-    /// Waits until all nodes are ready and each record is there three times, and says who holds how many.
+    /// Waits until all nodes are ready and each record is where it belongs, at its owner and the next two; says who
+    /// holds how many.
     pub(crate) async fn until_copied(&self) -> Result<RingView> {
         let context = self.everybody();
-        let copies = (self.records.len() * COPIES) as u64;
-        until(
-            &format!("three copies of each of {} records", self.records.len()),
-            || async {
-                let overlay = survey(&context, Depth::Neighbours).await?;
-                let reports: Vec<_> = overlay
-                    .members
-                    .iter()
-                    .filter_map(|member| member.report.as_ref().ok())
-                    .collect();
-                let all = reports.len() == self.actors.len()
-                    && overlay.members.len() == self.actors.len();
-                let ready = reports.iter().all(|report| report.state == State::Ready);
-                let held: u64 = reports.iter().map(|report| report.keys).sum();
-                Ok((all && ready && held == copies).then(|| RingView::new(&overlay)))
-            },
-        )
+        let what = format!("{COPIES} copies of each of {} records", self.records.len());
+        until(&what, || async {
+            let overlay = survey(&context, Depth::Neighbours).await?;
+            let found = overlay.members.iter().map(|member| {
+                let report = member.report.as_ref().ok();
+                report
+                    .filter(|report| report.state == State::Ready)
+                    .map(|report| (report.me.id, report.keys))
+            });
+            let found: Option<BTreeMap<Id, u64>> = found.collect();
+            let settled = overlay.members.len() == self.actors.len()
+                && found.is_some_and(|found| found == self.expected_copies(found.keys().copied()));
+            Ok(settled.then(|| RingView::new(&overlay)))
+        })
         .await
+    }
+
+    /// How many records each of these nodes should hold, worked out from keys and identifiers alone.
+    fn expected_copies(&self, nodes: impl Iterator<Item = Id>) -> BTreeMap<Id, u64> {
+        let mut expected: BTreeMap<Id, u64> = nodes.map(|id| (id, 0)).collect();
+        for key in self.records.keys() {
+            let id = Space::SHA1.hash(key.as_bytes());
+            let after = expected.range(id..).map(|(id, _)| *id);
+            let before = expected.range(..id).map(|(id, _)| *id);
+            let holders: Vec<Id> = after.chain(before).take(COPIES).collect();
+            for holder in holders {
+                *expected.entry(holder).or_default() += 1;
+            }
+        }
+        expected
     }
 
     /// Puts records through the nodes in turn.
