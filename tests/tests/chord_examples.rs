@@ -74,6 +74,21 @@ fn way(cluster: &Cluster, from: usize, target: u64, bits: u32) -> Vec<u64> {
     way
 }
 
+/// Waits until a lookup goes this way. A node that was lately believed to be the owner redirects straight to its
+/// predecessor; that is forgotten soon after the ring has formed.
+#[track_caller]
+fn await_way(cluster: &Cluster, target: u64, bits: u32, from: usize, expected: &[u64]) {
+    let what = format!("the way to {target}, {expected:?}");
+    eventually(&what, SETTLE, || {
+        let way = way(cluster, from, target, bits);
+        if way == expected {
+            Ok(())
+        } else {
+            Err(format!("{way:?}"))
+        }
+    });
+}
+
 /// One record for each identifier of the circle.
 fn one_record_each(bits: u32) -> Vec<Record> {
     (0..1_u64 << bits)
@@ -100,7 +115,7 @@ fn in_the_courses_ring_of_seven_bits_fingers_lead_from_80_to_key_42() {
     assert_eq!(table["successors"].as_array().map(Vec::len), Some(1));
     let nodes: Vec<u64> = fingers(&table).iter().map(|(_, node)| *node).collect();
     assert_eq!(nodes, [96, 96, 96, 96, 96, 112, 16]);
-    assert_eq!(way(&cluster, 3, 42, 7), [80, 16, 32, 45]);
+    await_way(&cluster, 42, 7, 3, &[80, 16, 32, 45]);
     // The node asked may be the owner itself.
     assert_eq!(way(&cluster, 2, 42, 7), [45]);
 
@@ -156,5 +171,5 @@ fn in_the_papers_ring_of_six_bits_a_lookup_of_54_goes_from_8_by_42_and_51_to_56(
     let table = cluster.dht(1, &["table"]).json();
     let found: Vec<u64> = fingers(&table).iter().map(|(_, node)| *node).collect();
     assert_eq!(found, [14, 14, 14, 21, 32, 42]);
-    assert_eq!(way(&cluster, 1, 54, 6), [8, 42, 51, 56]);
+    await_way(&cluster, 54, 6, 1, &[8, 42, 51, 56]);
 }

@@ -143,7 +143,13 @@ fn everything_that_looks_inside_prints_one_json_object() {
     let lookup = cluster.dht(0, &["lookup", "some key"]).json();
     assert_eq!(lookup["key"], "some key", "{lookup}");
     assert_eq!(lookup["protocol"], "chord", "{lookup}");
-    assert_eq!(lookup["replicas"].as_array().map(Vec::len), Some(3));
+    eventually("the owner's whole list", Duration::from_secs(10), || {
+        let lookup = cluster.dht(0, &["lookup", "some key"]).json();
+        match lookup["replicas"].as_array().map(Vec::len) {
+            Some(3) => Ok(()),
+            _ => Err(lookup.to_string()),
+        }
+    });
     let check = cluster.dht(0, &["check"]).json();
     assert_eq!(check["ok"], true, "{check}");
     assert_eq!(check["violations"].as_array().map(Vec::len), Some(0));
