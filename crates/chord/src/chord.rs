@@ -1,8 +1,9 @@
 //! The state of one Chord node, and how the contract's inputs reach the operations on it.
 
-use overlay::{Ctx, Departure, Failure, Located, Overlay, Peer, Refusal, Route, Share, Time};
+use overlay::{Ctx, Departure, Failure, Located, Overlay, Peer, Refusal, Route, Share};
 use ring::Id;
 
+use crate::confirmation::Confirmation;
 use crate::finger_table::FingerTable;
 use crate::fix_fingers::Fixing;
 use crate::join::{Attempt, Lease};
@@ -50,21 +51,6 @@ pub(crate) enum Stage {
     Unconfirmed(Confirmation),
     /// Both neighbours have confirmed it.
     Ready,
-}
-
-/// Who has confirmed this node's place.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Confirmation {
-    /// The successor named this node as its predecessor.
-    pub(crate) by_successor: bool,
-    /// The predecessor has this node at the head of its list.
-    pub(crate) by_predecessor: bool,
-    /// When the wait began.
-    pub(crate) since: Time,
-    /// So often asked already: the delay until the next time grows with it.
-    pub(crate) asked: u32,
-    /// It was a ready member before, and was paused.
-    pub(crate) was_ready: bool,
 }
 
 /// What a Chord node is woken for.
@@ -212,13 +198,7 @@ impl Overlay for Chord {
         }
     }
 
-    fn on_reply(
-        &mut self,
-        to: &Peer,
-        request: Request,
-        result: Result<Response, Failure>,
-        ctx: &mut Ctx<'_, Self>,
-    ) {
+    fn on_reply(&mut self, to: &Peer, request: Request, result: Result<Response, Failure>, ctx: &mut Ctx<'_, Self>) {
         match request {
             Request::GetNeighbours => {
                 let answer = match result {

@@ -92,11 +92,7 @@ mod tests {
     use super::*;
 
     fn peer(id: u64) -> Peer {
-        Peer {
-            id: Space::SHA1.id(id).unwrap(),
-            addr: Addr::new(&format!("node{id}:1")).unwrap(),
-            incarnation: 1,
-        }
+        Peer { id: Space::SHA1.id(id).unwrap(), addr: Addr::new(&format!("node{id}:1")).unwrap(), incarnation: 1 }
     }
 
     proptest! {

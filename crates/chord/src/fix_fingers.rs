@@ -99,12 +99,7 @@ impl Chord {
         fixing.next = 0;
     }
 
-    pub(crate) fn on_finger_located(
-        &mut self,
-        target: Id,
-        found: Result<Located, Failure>,
-        ctx: &mut Ctx<'_, Self>,
-    ) {
+    pub(crate) fn on_finger_located(&mut self, target: Id, found: Result<Located, Failure>, ctx: &mut Ctx<'_, Self>) {
         let Some(power) = self.fixing.looking_up.filter(|&power| self.me.id.plus_power(power) == target) else {
             return;
         };

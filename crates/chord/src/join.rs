@@ -67,7 +67,9 @@ impl Chord {
 
     pub(crate) fn on_place_located(&mut self, found: Result<Located, Failure>, ctx: &mut Ctx<'_, Self>) {
         let me = self.me.id;
-        let Stage::Joining(attempt) = &mut self.stage else { return };
+        let Stage::Joining(attempt) = &mut self.stage else {
+            return;
+        };
         if attempt.step != Step::Locating {
             return;
         }
@@ -92,14 +94,11 @@ impl Chord {
         }
     }
 
-    pub(crate) fn on_join_reply(
-        &mut self,
-        from: &Peer,
-        result: Result<Response, Failure>,
-        ctx: &mut Ctx<'_, Self>,
-    ) {
+    pub(crate) fn on_join_reply(&mut self, from: &Peer, result: Result<Response, Failure>, ctx: &mut Ctx<'_, Self>) {
         let me = self.me.id;
-        let Stage::Joining(attempt) = &mut self.stage else { return };
+        let Stage::Joining(attempt) = &mut self.stage else {
+            return;
+        };
         if attempt.step != Step::Asking(from.clone()) {
             return;
         }
@@ -138,7 +137,9 @@ impl Chord {
 
     /// Later, again: tens of milliseconds at first, growing, and never in step with other newcomers.
     fn retry(&mut self, member: Option<Peer>, ctx: &mut Ctx<'_, Self>) {
-        let Stage::Joining(attempt) = &mut self.stage else { return };
+        let Stage::Joining(attempt) = &mut self.stage else {
+            return;
+        };
         if attempt.failures >= FAILURES_MAX || attempt.lookups_failed >= LOOKUPS_MAX || attempt.busy >= BUSY_MAX {
             let why = format!("{} could not help to join", attempt.via.addr);
             return self.give_up(&why, ctx);
@@ -151,7 +152,9 @@ impl Chord {
     }
 
     pub(crate) fn continue_join(&mut self, ctx: &mut Ctx<'_, Self>) {
-        let Stage::Joining(attempt) = &mut self.stage else { return };
+        let Stage::Joining(attempt) = &mut self.stage else {
+            return;
+        };
         match &attempt.step {
             Step::Waiting(Some(member)) => {
                 let member = member.clone();
@@ -212,6 +215,8 @@ impl Chord {
     fn nearer_member(&self, newcomer: Id) -> Option<Peer> {
         let reachable = |peer: &&Peer| !self.silence.is_shunned(peer) && peer.id != newcomer;
         let own = self.predecessor.as_ref().filter(|_| self.owns(newcomer));
-        own.filter(reachable).cloned().or_else(|| self.closest_preceding(newcomer, &[]).into_iter().next().map(|hop| hop.peer))
+        own.filter(reachable)
+            .cloned()
+            .or_else(|| self.closest_preceding(newcomer, &[]).into_iter().next().map(|hop| hop.peer))
     }
 }

@@ -27,6 +27,7 @@
 
 mod chord;
 mod config;
+mod confirmation;
 mod finger_table;
 mod fix_fingers;
 mod inspect;
@@ -36,6 +37,7 @@ mod message;
 mod routing;
 mod silence;
 mod successor_list;
+mod vigilance;
 
 pub use chord::{Chord, Timer};
 pub use config::Config;

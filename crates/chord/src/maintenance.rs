@@ -10,7 +10,7 @@ use overlay::{Ctx, Overlay, Peer};
 use rand::RngExt;
 use ring::between;
 
-use crate::chord::{Confirmation, Stage};
+use crate::chord::Stage;
 use crate::successor_list::SuccessorList;
 use crate::{Chord, Neighbours, Request, Timer};
 
@@ -26,7 +26,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    fn asked(&self) -> &Peer {
+    pub(crate) fn asked(&self) -> &Peer {
         match self {
             Operation::StabilizeFromSuccessor { head } => head,
             Operation::StabilizeFromPredecessor { candidate } => candidate,
@@ -61,33 +61,6 @@ impl Chord {
         self.probe_somebody(ctx);
         if self.operation.is_none() {
             self.stabilize(ctx);
-        }
-    }
-
-    /// Asks one neighbour a round for a sign of life: the predecessor when it has gone quiet, else the
-    /// predecessor and the tail of the list in turn.
-    ///
-    /// This changes nothing by itself. But round trips get known, and when several neighbours die
-    /// together, they are missed side by side instead of one detection after the other: a dead predecessor
-    /// before a notification asks for it, a dead entry before it is the head.
-    fn probe_somebody(&mut self, ctx: &mut Ctx<'_, Self>) {
-        let quiet = !std::mem::take(&mut self.predecessor_heard);
-        let neighbours = self.distinct_neighbours();
-        let turn = match quiet {
-            true => 0,
-            false => self.believers.round() as usize % neighbours.len().max(1),
-        };
-        if let Some(neighbour) = neighbours.into_iter().nth(turn) {
-            self.probe(neighbour, ctx);
-        }
-    }
-
-    fn probe(&mut self, peer: Peer, ctx: &mut Ctx<'_, Self>) {
-        let is_asked = self.operation.as_ref().is_some_and(|operation| *operation.asked() == peer)
-            || self.successors.head() == Some(&peer);
-        if self.probing.is_none() && !is_asked && !self.silence.is_dead(&peer, ctx.now) {
-            ctx.call(peer.clone(), Request::GetNeighbours);
-            self.probing = Some(peer);
         }
     }
 
@@ -243,21 +216,6 @@ impl Chord {
         }
     }
 
-    /// The head has taken note. While this node waits to be confirmed, the predecessor is told to look,
-    /// and the successor is asked again at once; later rounds follow at growing intervals.
-    pub(crate) fn on_notified(&mut self, ctx: &mut Ctx<'_, Self>) {
-        let Stage::Unconfirmed(wait) = &mut self.stage else { return };
-        let (first, by_successor, by_predecessor) = (wait.asked == 0, wait.by_successor, wait.by_predecessor);
-        wait.asked = wait.asked.saturating_add(1);
-        if let (false, Some(predecessor)) = (by_predecessor, self.predecessor.clone()) {
-            ctx.call(predecessor, Request::Stabilize);
-        }
-        self.arm_stabilize(ctx);
-        if first && !by_successor {
-            self.stabilize(ctx);
-        }
-    }
-
     /// Rectify: `notifier` believes that it is this node's predecessor.
     pub(crate) fn rectify(&mut self, notifier: Peer, ctx: &mut Ctx<'_, Self>) {
         if notifier.id == self.me.id || self.silence.has_departed(&notifier) {
@@ -268,10 +226,7 @@ impl Chord {
             return self.take_predecessor(notifier, ctx);
         };
         let same = predecessor.id == notifier.id && predecessor.incarnation <= notifier.incarnation;
-        if same
-            || between(predecessor.id, notifier.id, self.me.id)
-            || self.silence.is_dead(&predecessor, ctx.now)
-        {
+        if same || between(predecessor.id, notifier.id, self.me.id) || self.silence.is_dead(&predecessor, ctx.now) {
             // Nobody has to be asked: the step ends here, whatever else waits for an answer.
             return self.take_predecessor(notifier, ctx);
         }
@@ -300,84 +255,12 @@ impl Chord {
         }
     }
 
-    fn take_up_what_waits(&mut self, ctx: &mut Ctx<'_, Self>) {
+    pub(crate) fn take_up_what_waits(&mut self, ctx: &mut Ctx<'_, Self>) {
         if let (None, Some(notifier)) = (&self.operation, self.notified.take()) {
             self.rectify(notifier, ctx);
         }
         if self.again && self.operation.is_none() {
             self.stabilize(ctx);
-        }
-    }
-
-    fn settle(&mut self, ctx: &mut Ctx<'_, Self>) {
-        if let Stage::Unconfirmed(wait) = &self.stage
-            && wait.by_successor
-            && wait.by_predecessor
-        {
-            self.stage = Stage::Ready;
-            self.hurry_fingers(ctx);
-        }
-    }
-
-    /// The place must be confirmed, for the first time or again.
-    pub(crate) fn await_confirmation(&mut self, was_ready: bool, ctx: &mut Ctx<'_, Self>) {
-        self.stage = Stage::Unconfirmed(Confirmation {
-            by_successor: false,
-            by_predecessor: false,
-            since: ctx.now,
-            asked: 0,
-            was_ready,
-        });
-        self.arm_stabilize(ctx);
-        self.start_fixing(ctx);
-        self.stabilize(ctx);
-    }
-
-    /// After a pause: what was measured across the gap is forgotten, and both neighbours are asked again.
-    pub(crate) fn reconfirm(&mut self, ctx: &mut Ctx<'_, Self>) {
-        let was_ready = match &self.stage {
-            Stage::Outside | Stage::Joining(_) => return,
-            Stage::Unconfirmed(wait) => wait.was_ready,
-            Stage::Ready => true,
-        };
-        self.operation = None;
-        self.probing = None;
-        self.predecessor_heard = true;
-        self.notified = None;
-        self.failed_in_a_row.clear();
-        self.silence = Default::default();
-        self.lease = None;
-        self.await_confirmation(was_ready, ctx);
-    }
-
-    /// A node said that it goes: from here on it counts as dead, and is dropped when its turn comes. At once,
-    /// if it is the head of the list.
-    pub(crate) fn check_departed(&mut self, peer: &Peer, ctx: &mut Ctx<'_, Self>) {
-        self.silence.note_departure(peer);
-        if self.fingers.forget(peer.id) {
-            self.hurry_fingers(ctx);
-        }
-        if self.operation.as_ref().is_some_and(|operation| operation.asked() == peer) {
-            // What it answered before it went does not count any more.
-            self.operation = None;
-        }
-        let head = self.successors.head().is_some_and(|head| head == peer);
-        if head || self.successors.head().is_some_and(|head| head.id == self.me.id) {
-            self.stabilize(ctx);
-        }
-        self.take_up_what_waits(ctx);
-    }
-
-    /// Somebody could not reach these: a neighbour among them is looked at now instead of at the next round.
-    pub(crate) fn check_avoided(&mut self, avoid: &[ring::Id], ctx: &mut Ctx<'_, Self>) {
-        if self.operation.is_none() && self.successors.head().is_some_and(|head| avoid.contains(&head.id)) {
-            self.stabilize(ctx);
-        }
-        if let Some(predecessor) = self.predecessor.clone().filter(|predecessor| avoid.contains(&predecessor.id)) {
-            self.probe(predecessor, ctx);
-        }
-        if self.fingers.peers().any(|finger| avoid.contains(&finger.id)) {
-            self.hurry_fingers(ctx);
         }
     }
 
@@ -413,13 +296,6 @@ impl Chord {
             ctx.disarm(timer);
         }
         ctx.lost(why);
-    }
-
-    fn on_silent(&mut self, peer: &Peer, ctx: &mut Ctx<'_, Self>) {
-        self.silence.note(peer, ctx.now);
-        if self.fingers.forget(peer.id) {
-            self.hurry_fingers(ctx);
-        }
     }
 }
 

@@ -57,7 +57,9 @@ impl Chord {
         let distance = self.me.id.distance_to(target);
         let reached = |peer: &&Peer| self.me.id.distance_to(peer.id) >= distance;
         match self.successors.in_order(self.me.id).find(reached) {
-            Some(owner) => distinct(self.successors.peers().skip_while(|peer| *peer != owner).map(|peer| self.named(peer))),
+            Some(owner) => {
+                distinct(self.successors.peers().skip_while(|peer| *peer != owner).map(|peer| self.named(peer)))
+            }
             None => Vec::new(),
         }
     }
@@ -66,7 +68,9 @@ impl Chord {
     /// a node believed lately to be its predecessor and has the target before it, or this node's list spans the
     /// whole ring and leaves nobody else.
     fn was_named_for(&self, target: Id) -> bool {
-        let Some(predecessor) = &self.predecessor else { return false };
+        let Some(predecessor) = &self.predecessor else {
+            return false;
+        };
         let behind = |start: Id| {
             between(start, predecessor.id, self.me.id) && Range::new(start, predecessor.id).contains(target)
         };

@@ -52,8 +52,7 @@ impl Silence {
 
     /// Whether asking `peer` now would only repeat an attempt that failed a moment ago.
     pub(crate) fn is_dead(&self, peer: &Peer, now: Time) -> bool {
-        self.has_departed(peer)
-            || self.silent.iter().any(|(silent, since)| silent == peer && now.since(*since) < FRESH)
+        self.has_departed(peer) || self.silent.iter().any(|(silent, since)| silent == peer && now.since(*since) < FRESH)
     }
 
     /// Whether to route around `peer` while there is anybody else.

@@ -130,7 +130,9 @@ mod tests {
             .iter()
             .map(|entry| match entry {
                 Entry::Peer(peer) => u64::from_str_radix(&peer.id.to_string(), 16).unwrap().to_string(),
-                Entry::Padding(id) => format!("pad {}", u64::from_str_radix(&id.to_string(), 16).unwrap()),
+                Entry::Padding(id) => {
+                    format!("pad {}", u64::from_str_radix(&id.to_string(), 16).unwrap())
+                }
             })
             .collect()
     }

@@ -28,13 +28,19 @@ impl Model {
         let owner = self.owner(target);
         let (mut at, mut hops) = (start, 0);
         while at != owner {
-            let place = self.members.binary_search(&at).unwrap();
+            let place = self.members.binary_search(&at).expect("the model stays in the ring");
             let list: Vec<Id> = (1..=self.r).map(|next| self.members[(place + next) % self.members.len()]).collect();
             let fingers = (0..at.space().bits()).map(|power| self.owner(at.plus_power(power)));
             let nearer = |&id: &Id| id != at && at.distance_to(id) < at.distance_to(target);
             at = match list.contains(&owner) {
                 true => owner,
-                false => list.iter().copied().chain(fingers).filter(nearer).max_by_key(|&id| at.distance_to(id)).unwrap(),
+                false => list
+                    .iter()
+                    .copied()
+                    .chain(fingers)
+                    .filter(nearer)
+                    .max_by_key(|&id| at.distance_to(id))
+                    .expect("somebody is nearer"),
             };
             hops += 1;
         }
@@ -67,7 +73,7 @@ fn compare(count: usize, batch: usize, rest: Duration, lookups: usize) {
     for lookup in 0..lookups {
         let number = lookup % count;
         let target = conformance::random_id(&mut net);
-        let located = net.lookup(number, target).unwrap();
+        let located = net.lookup(number, target).expect("the ring is whole");
         assert_eq!(located.owners[0].id, model.owner(target));
         ours += located.path.len() - 1;
         models += model.hops(net.view(number).me.id, target);

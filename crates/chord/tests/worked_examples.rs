@@ -17,11 +17,11 @@ fn successor(target: Id, members: &[Id]) -> Id {
 
 /// A ring of these members that has been left alone for a while.
 fn ring_of(bits: u32, members: &[u64], config: Config) -> Net<Chord> {
-    let space = Space::new(bits).unwrap();
+    let space = Space::new(bits).expect("a width that is allowed");
     let node = NodeConfig::default();
     let mut net = Net::new(Subject { space, protocol: config, node, owner: successor }, 1);
     for (number, &member) in members.iter().enumerate() {
-        net.add_at(space.id(member).unwrap(), if number == 0 { &[] } else { &[0] });
+        net.add_at(space.id(member).expect("it fits"), if number == 0 { &[] } else { &[0] });
     }
     conformance::converge(&mut net, members.len(), Duration::from_secs(20));
     net.run_for(Duration::from_secs(20));
@@ -34,11 +34,11 @@ fn fingers_alone() -> Config {
 }
 
 fn number(id: Id) -> u64 {
-    u64::from_str_radix(&id.to_string(), 16).unwrap()
+    u64::from_str_radix(&id.to_string(), 16).expect("a small ring")
 }
 
 fn host(net: &Net<Chord>, member: u64) -> usize {
-    net.at(net.subject().space.id(member).unwrap()).unwrap()
+    net.at(net.subject().space.id(member).expect("it fits")).expect("it is a member")
 }
 
 fn table(net: &Net<Chord>, member: u64) -> Table {
@@ -52,8 +52,8 @@ fn fingers(net: &Net<Chord>, member: u64) -> Vec<u64> {
 
 /// The members on the way from `start` to the owner of `key`, and how each after the first was known.
 fn walk(net: &mut Net<Chord>, start: u64, key: u64) -> (Vec<u64>, Vec<Via>) {
-    let key = net.subject().space.id(key).unwrap();
-    let located = net.lookup(host(net, start), key).unwrap();
+    let key = net.subject().space.id(key).expect("it fits");
+    let located = net.lookup(host(net, start), key).expect("the ring is whole");
     let members = located.path.iter().map(|step| number(step.peer.id)).collect();
     (members, located.path.iter().filter_map(|step| step.via).collect())
 }

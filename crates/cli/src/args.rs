@@ -25,6 +25,9 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "Exit codes: 0 ok · 1 failure · 2 usage · 3 not found · 4 unreachable, timed out or outcome \
     unknown · 5 quorum not met, or unhealthy · 6 not allowed · 7 condition failed · 130 interrupted";
 
+/// Apart from what only one command has.
+const EVERYWHERE: &str = "Options of every command";
+
 /// What goes before or after any command.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
@@ -32,6 +35,7 @@ pub(crate) struct Global {
     #[arg(
         long,
         global = true,
+        help_heading = EVERYWHERE,
         env = "DHT_ENDPOINTS",
         value_name = "HOST:PORT,…",
         value_delimiter = ',',
@@ -39,13 +43,27 @@ pub(crate) struct Global {
     )]
     pub(crate) endpoints: Vec<Endpoint>,
     /// What stdout is for: people or programs
-    #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t = Format::Text)]
     pub(crate) output: Format,
     /// How long to wait for an answer, all endpoints together
-    #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = positive_time)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = EVERYWHERE,
+        value_name = "TIME",
+        default_value = "5s",
+        value_parser = positive_time
+    )]
     pub(crate) timeout: Duration,
     /// The greatest message to send or take in, in bytes; follows a cluster that allows greater values
-    #[arg(long, global = true, value_name = "BYTES", default_value_t = (4 << 20) + (64 << 10), hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = EVERYWHERE,
+        value_name = "BYTES",
+        default_value_t = client::Config::default().message_bytes_max,
+        hide_short_help = true
+    )]
     pub(crate) message_limit: usize,
 }
 

@@ -76,7 +76,8 @@ impl Config {
             let known = crate::PROTOCOLS.join(", ");
             return Err(Fatal::config(format!("protocol: `{protocol}` is not one of those in this build: {known}")));
         }
-        let space = Space::new(options.id_bits.unwrap_or(160)).map_err(|error| Fatal::config(format!("id_bits: {error}")))?;
+        let space =
+            Space::new(options.id_bits.unwrap_or(160)).map_err(|error| Fatal::config(format!("id_bits: {error}")))?;
         let id = match options.id {
             None => None,
             Some(text) => Some(space.parse(&text).map_err(|error| Fatal::config(format!("id: {error}")))?),
@@ -93,8 +94,16 @@ impl Config {
         let chord = chord::Config {
             successors,
             replicas,
-            stabilize_period: period("stabilize_period", options.chord.stabilize_period, chord_default.stabilize_period)?,
-            fix_fingers_period: period("fix_fingers_period", options.chord.fix_fingers_period, chord_default.fix_fingers_period)?,
+            stabilize_period: period(
+                "stabilize_period",
+                options.chord.stabilize_period,
+                chord_default.stabilize_period,
+            )?,
+            fix_fingers_period: period(
+                "fix_fingers_period",
+                options.chord.fix_fingers_period,
+                chord_default.fix_fingers_period,
+            )?,
             ..chord_default
         };
         let durable = options.data_dir.is_some();
@@ -191,7 +200,9 @@ fn joins(given: Vec<String>) -> Result<Vec<String>, Fatal> {
 
 fn cluster(name: String) -> Result<String, Fatal> {
     if name.is_empty() || name.len() > CLUSTER_NAME_MAX || name.chars().any(char::is_control) {
-        return Err(Fatal::config(format!("cluster: a name has 1 to {CLUSTER_NAME_MAX} bytes and no control characters")));
+        return Err(Fatal::config(format!(
+            "cluster: a name has 1 to {CLUSTER_NAME_MAX} bytes and no control characters"
+        )));
     }
     Ok(name)
 }
@@ -201,7 +212,9 @@ fn lost_majority_after(given: Option<&str>) -> Result<Option<Duration>, Fatal> {
         None => Ok(Some(Duration::from_secs(5))),
         Some("never") => Ok(None),
         Some(text) => humantime::parse_duration(text).map(Some).map_err(|error| {
-            Fatal::config(format!("lost_majority_after: `{text}` is neither `never` nor a duration such as 5s: {error}"))
+            Fatal::config(format!(
+                "lost_majority_after: `{text}` is neither `never` nor a duration such as 5s: {error}"
+            ))
         }),
     }
 }

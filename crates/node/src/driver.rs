@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use overlay::{
-    Effect, Envelope, Event, Failure, LocateError, Located, Node, Peer, QueryId, Refusal, Request, Response, State, Time,
+    Effect, Envelope, Event, Failure, LocateError, Located, Node, Peer, QueryId, Refusal, Request, Response, State,
+    Time,
 };
 use replica::{Control, JobId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -31,8 +32,16 @@ const KEEP_PEERS_EVERY: Duration = Duration::from_secs(1);
 
 /// An input of the protocol's own types.
 pub(crate) enum ProtocolInput<P: WireProtocol> {
-    Serve { envelope: Envelope, request: Request<P>, reply: oneshot::Sender<Result<Response<P>, Refusal>> },
-    CallEnd { call: overlay::CallId, result: Result<Response<P>, Failure>, rtt: Option<Duration> },
+    Serve {
+        envelope: Envelope,
+        request: Request<P>,
+        reply: oneshot::Sender<Result<Response<P>, Refusal>>,
+    },
+    CallEnd {
+        call: overlay::CallId,
+        result: Result<Response<P>, Failure>,
+        rtt: Option<Duration>,
+    },
     /// Show the routing state.
     Look(oneshot::Sender<Looked>),
 }
@@ -92,7 +101,8 @@ impl<P: WireProtocol> Driver<P> {
         let (requests_in, requests) = mpsc::channel(crate::inbox::REQUESTS_WAITING_MAX);
         let (ends_in, ends) = mpsc::unbounded_channel();
         let protocol_inbox = ProtocolInbox { requests: requests_in, ends: ends_in };
-        let (standing, standing_watch) = watch::channel(Standing { state: State::Searching, refused: None, broken: None });
+        let (standing, standing_watch) =
+            watch::channel(Standing { state: State::Searching, refused: None, broken: None });
         let driver = Self {
             peers_kept: shared.time.now(),
             shared,
@@ -130,7 +140,10 @@ impl<P: WireProtocol> Driver<P> {
             }
             let now = self.shared.time.now();
             if now.since(wake) > PAUSE {
-                tracing::warn!(late_ms = now.since(wake).as_millis() as u64, "this process was paused; asking its neighbours to confirm it again");
+                tracing::warn!(
+                    late_ms = now.since(wake).as_millis() as u64,
+                    "this process was paused; asking its neighbours to confirm it again"
+                );
                 self.control.on_pause(now);
             }
             if wake <= now {
@@ -157,7 +170,10 @@ impl<P: WireProtocol> Driver<P> {
     fn look(&self) -> Looked {
         let view = self.node.view();
         let rtt = |peer: &Peer| view.peer(peer.id).and_then(|known| known.rtt);
-        Looked { table: <P as WireProtocol>::table(&self.node.table(), &rtt), neighbours: self.node.protocol().neighbours() }
+        Looked {
+            table: <P as WireProtocol>::table(&self.node.table(), &rtt),
+            neighbours: self.node.protocol().neighbours(),
+        }
     }
 
     async fn input(&mut self, input: Input) {
@@ -180,7 +196,11 @@ impl<P: WireProtocol> Driver<P> {
             Input::JobEnd { job, result } => {
                 self.jobs.remove(&job);
                 if let Err(why) = &result {
-                    tracing::debug!(?job, why, "a transfer of records did not end well, it is tried again where still wanted");
+                    tracing::debug!(
+                        ?job,
+                        why,
+                        "a transfer of records did not end well, it is tried again where still wanted"
+                    );
                 }
                 self.control.on_job(now, job, result);
             }
@@ -321,7 +341,9 @@ impl<P: WireProtocol> Driver<P> {
                 tokio::spawn(async move {
                     let to = shared.now_at(&to);
                     let result = shared.peers.control(&to, ring, request, timeout).await;
-                    shared.inbox.tell(Input::Evidence { peer: to, result: result.as_ref().map(|_| ()).map_err(Clone::clone) });
+                    shared
+                        .inbox
+                        .tell(Input::Evidence { peer: to, result: result.as_ref().map(|_| ()).map_err(Clone::clone) });
                     shared.inbox.tell(Input::ControlEnd { call, result });
                 });
             }
@@ -349,7 +371,8 @@ impl<P: WireProtocol> Driver<P> {
             replica::Effect::Locate(target) => {
                 let shared = Arc::clone(&self.shared);
                 tokio::spawn(async move {
-                    let owner = shared.inbox.locate(target).await.ok().and_then(|found| found.owners.into_iter().next());
+                    let owner =
+                        shared.inbox.locate(target).await.ok().and_then(|found| found.owners.into_iter().next());
                     shared.inbox.tell(Input::Located { target, owner });
                 });
             }
@@ -358,7 +381,9 @@ impl<P: WireProtocol> Driver<P> {
     }
 
     fn control_event(&mut self, event: replica::Event) {
-        let names = |members: &[replica::Member]| members.iter().map(|member| member.peer.addr.to_string()).collect::<Vec<_>>().join(", ");
+        let names = |members: &[replica::Member]| {
+            members.iter().map(|member| member.peer.addr.to_string()).collect::<Vec<_>>().join(", ")
+        };
         match event {
             replica::Event::Accepted(range, set) => {
                 tracing::info!(%range, number = set.number, members = names(&set.members), "set accepted");
@@ -367,12 +392,10 @@ impl<P: WireProtocol> Driver<P> {
             replica::Event::LostMajority(range, set, missing) => {
                 tracing::warn!(%range, number = set.number, members = names(&set.members), missing = names(&missing), "going on without the majority of a set");
                 self.shared.counters.lost_majorities.fetch_add(1, Ordering::Relaxed);
-                metrics::counter!("dhtd_lost_majorities_total").increment(1);
             }
             replica::Event::BegunEmpty(range) => {
                 tracing::warn!(%range, "nobody alive held this range: begun empty");
                 self.shared.counters.lost_majorities.fetch_add(1, Ordering::Relaxed);
-                metrics::counter!("dhtd_lost_majorities_total").increment(1);
             }
             replica::Event::Note(text) => tracing::info!("{text}"),
         }

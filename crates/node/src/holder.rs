@@ -31,7 +31,9 @@ pub(crate) async fn store(shared: &Shared, number: u64, record: Record) -> Resul
             return Ok(StoreReply::NewerSet(newer(holding)));
         }
         // It has accepted a proposal for the next set: a write under this one could be missed by whoever takes over.
-        Some(holding) if holding.set.number == number && holding.fenced => return Err(Refusal::Busy),
+        Some(holding) if holding.set.number == number && holding.fenced => {
+            return Err(Refusal::Busy);
+        }
         _ => {}
     }
     match shared.store.put(record).await {
@@ -42,9 +44,16 @@ pub(crate) async fn store(shared: &Shared, number: u64, record: Record) -> Resul
 }
 
 /// Says what this member holds of a key. Nothing that a newcomer answers would count, so it doesn't.
-pub(crate) async fn read(shared: &Shared, number: u64, key: &[u8], have: Option<Version>) -> Result<ReadReply, Refusal> {
+pub(crate) async fn read(
+    shared: &Shared,
+    number: u64,
+    key: &[u8],
+    have: Option<Version>,
+) -> Result<ReadReply, Refusal> {
     let holdings = shared.holdings.read().await;
-    let Some(holding) = holdings.find(shared.id_of(key)) else { return Err(Refusal::NotReady) };
+    let Some(holding) = holdings.find(shared.id_of(key)) else {
+        return Err(Refusal::NotReady);
+    };
     if holding.set.number > number {
         return Ok(ReadReply::NewerSet(newer(holding)));
     }
@@ -74,7 +83,10 @@ pub(crate) async fn list(shared: &Shared, from: &Member, asked: List) -> Result<
     if let Some(found) = overlapping(&holdings, range).find(|holding| holding.set.number > set.number) {
         return Ok(ListReply { entries: Vec::new(), next: None, newer: Some(newer(found)) });
     }
-    let page = shared.store.list(range, after.as_ref(), (limit as usize).clamp(1, PAGE_MAX)).map_err(|error| failed(&error))?;
+    let page = shared
+        .store
+        .list(range, after.as_ref(), (limit as usize).clamp(1, PAGE_MAX))
+        .map_err(|error| failed(&error))?;
     let entries = page.entries.into_iter().map(|entry| Listed { key: entry.key, version: entry.version }).collect();
     Ok(ListReply { entries, next: page.next, newer: None })
 }
@@ -98,9 +110,15 @@ pub(crate) fn fetch(shared: &Shared, keys: &[Bytes]) -> Result<FetchReply, Refus
 }
 
 /// Takes strays, as the primary of their ranges: names those that it wants, confirms those that are safe here.
-pub(crate) async fn offer(shared: &Arc<Shared>, entries: Vec<Listed>, records: Vec<Record>) -> Result<OfferReply, Refusal> {
+pub(crate) async fn offer(
+    shared: &Arc<Shared>,
+    entries: Vec<Listed>,
+    records: Vec<Record>,
+) -> Result<OfferReply, Refusal> {
     let first = entries.first().map(|entry| &entry.key).or(records.first().map(|record| &record.key));
-    let Some(first) = first.cloned() else { return Ok(nothing()) };
+    let Some(first) = first.cloned() else {
+        return Ok(nothing());
+    };
     let holdings = Arc::clone(&*shared.holdings.read().await);
     if let Err(outcome) = Primary::of(&holdings, shared.id_of(&first)) {
         return match outcome {
@@ -111,7 +129,9 @@ pub(crate) async fn offer(shared: &Arc<Shared>, entries: Vec<Listed>, records: V
     let mut reply = nothing();
     let offset = entries.len();
     for (index, entry) in (0u32..).zip(&entries) {
-        let Ok(primary) = Primary::of(&holdings, shared.id_of(&entry.key)) else { continue };
+        let Ok(primary) = Primary::of(&holdings, shared.id_of(&entry.key)) else {
+            continue;
+        };
         let held = shared.store.get(&entry.key).map_err(|error| failed(&error))?;
         match held {
             Some(held) if held.version >= entry.version && primary.settled => reply.confirmed.push(index),

@@ -1,7 +1,7 @@
 //! Who this node is, across restarts: what its disk keeps beside the records.
 
-use prost::Message;
 use overlay::{Addr, Known, Peer, RingId};
+use prost::Message;
 use replica::Piece;
 use ring::Space;
 use serde::{Deserialize, Serialize};
@@ -113,9 +113,12 @@ pub(crate) fn keep_pieces(store: &Store, pieces: &[Piece]) -> Result<(), Fatal> 
 
 fn recall_pieces(store: &Store, space: Space) -> Result<Vec<Piece>, Fatal> {
     let damaged = |error: String| Fatal::config(format!("the data directory's `{PIECES}` is damaged: {error}"));
-    let Some(bytes) = store.meta(PIECES).map_err(disk)? else { return Ok(Vec::new()) };
+    let Some(bytes) = store.meta(PIECES).map_err(disk)? else {
+        return Ok(Vec::new());
+    };
     let kept = v1::Pieces::decode(bytes.as_slice()).map_err(|error| damaged(error.to_string()))?;
-    let pieces: Result<Vec<Piece>, _> = kept.pieces.into_iter().map(|piece| Piece::from_message(piece, space)).collect();
+    let pieces: Result<Vec<Piece>, _> =
+        kept.pieces.into_iter().map(|piece| Piece::from_message(piece, space)).collect();
     pieces.map_err(|error| damaged(error.to_string()))
 }
 

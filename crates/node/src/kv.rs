@@ -81,8 +81,12 @@ fn is_conditional(operation: &Operation) -> bool {
 fn not_a_member(shared: &Shared) -> Option<Outcome> {
     let (reason, message) = match shared.view().state {
         State::Ready | State::Leaving => return None,
-        State::Searching => (Reason::Joining, "this node looks for its ring; ask again in a moment, or ask another node"),
-        State::Joining => (Reason::Joining, "this node is joining its ring; ask again in a moment, or ask another node"),
+        State::Searching => {
+            (Reason::Joining, "this node looks for its ring; ask again in a moment, or ask another node")
+        }
+        State::Joining => {
+            (Reason::Joining, "this node is joining its ring; ask again in a moment, or ask another node")
+        }
         State::Left => (Reason::Leaving, "this node is leaving; ask another node"),
     };
     Some(Outcome::Unavailable { reason, message: message.to_owned(), outcome_unknown: false })
@@ -162,4 +166,3 @@ fn unreachable(shared: &Shared, operation: &Operation, peer: Peer, failure: Fail
     shared.inbox.tell(Input::Evidence { peer, result: Err(failure) });
     Unavailable { reason: Reason::Unreachable, message, outcome_unknown }
 }
-

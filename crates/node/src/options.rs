@@ -152,7 +152,8 @@ impl Options {
     pub fn from_file(path: &Path) -> Result<Self, Fatal> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Fatal::config(format!("cannot read the configuration {}: {error}", path.display())))?;
-        toml::from_str(&text).map_err(|error| Fatal::config(format!("in the configuration {}: {error}", path.display())))
+        toml::from_str(&text)
+            .map_err(|error| Fatal::config(format!("in the configuration {}: {error}", path.display())))
     }
 
     /// What is set here, else what is set in `below`.
@@ -169,8 +170,22 @@ impl Options {
             } };
         }
         first!(
-            protocol, listen, http, advertise, join, join_timeout, cluster, data_dir, id, id_bits, replicas, value_limit,
-            lost_majority_after, on_sigterm, leave_timeout, log_format
+            protocol,
+            listen,
+            http,
+            advertise,
+            join,
+            join_timeout,
+            cluster,
+            data_dir,
+            id,
+            id_bits,
+            replicas,
+            value_limit,
+            lost_majority_after,
+            on_sigterm,
+            leave_timeout,
+            log_format
         )
     }
 }

@@ -22,12 +22,17 @@ impl Primary {
         match &holding.role {
             Role::Primary { .. } if holding.fenced => Err(unavailable("the range is about to change hands")),
             Role::Primary { .. } if !holding.missing.is_empty() => Err(unavailable(&missing(holding))),
-            Role::Primary { learners, settled } => {
-                Ok(Self { range: holding.range, set: holding.set.clone(), learners: learners.clone(), settled: *settled })
-            }
+            Role::Primary { learners, settled } => Ok(Self {
+                range: holding.range,
+                set: holding.set.clone(),
+                learners: learners.clone(),
+                settled: *settled,
+            }),
             Role::TakingOver if !holding.missing.is_empty() => Err(unavailable(&missing(holding))),
             Role::TakingOver => Err(unavailable("the range is changing hands")),
-            Role::Member | Role::Newcomer | Role::Outside if !holding.missing.is_empty() => Err(unavailable(&missing(holding))),
+            Role::Member | Role::Newcomer | Role::Outside if !holding.missing.is_empty() => {
+                Err(unavailable(&missing(holding)))
+            }
             Role::Member | Role::Newcomer | Role::Outside => {
                 let primary = Some(holding.set.primary().peer.clone());
                 Err(Outcome::NotPrimary(NotPrimary { primary, range: Some(holding.range) }))

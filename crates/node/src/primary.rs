@@ -83,14 +83,18 @@ async fn write(shared: &Arc<Shared>, change: Change) -> Outcome {
                 continue;
             }
             // A first round whose outcome nobody knows makes the whole write's outcome unknown.
-            Ok(Here::Answer(Outcome::ConditionFailed { .. })) if sent => return unknown("the write met a newer version"),
+            Ok(Here::Answer(Outcome::ConditionFailed { .. })) if sent => {
+                return unknown("the write met a newer version");
+            }
             Ok(Here::Answer(outcome)) => return outcome,
             Err(error) => return broken(&error.to_string()),
         };
         let version = record.version;
         sent = true;
         match replicate(shared, &primary, record, durable).await {
-            Replicated::Done(acks) if change.value.is_some() => return Outcome::Put { version, acks, id },
+            Replicated::Done(acks) if change.value.is_some() => {
+                return Outcome::Put { version, acks, id };
+            }
             Replicated::Done(acks) => return Outcome::Delete { version, acks, id },
             Replicated::Superseded(member, newer) => {
                 above = Some(newer);
@@ -137,7 +141,10 @@ pub(crate) enum Replicated {
     Superseded(Member, Version),
     /// A holder knows a newer set.
     Deposed,
-    Failed { answered: usize, needed: usize },
+    Failed {
+        answered: usize,
+        needed: usize,
+    },
 }
 
 /// Sends a record that is stored here to every other member and learner; done with a majority and every learner.
@@ -176,7 +183,9 @@ pub(crate) async fn replicate(shared: &Arc<Shared>, primary: &Primary, record: R
     loop {
         match state {
             QuorumState::Done => return Replicated::Done(acks(&quorum)),
-            QuorumState::Failed => return Replicated::Failed { answered: quorum.answered(), needed: quorum.needed() },
+            QuorumState::Failed => {
+                return Replicated::Failed { answered: quorum.answered(), needed: quorum.needed() };
+            }
             QuorumState::Pending => {}
         }
         let Some((member, answer)) = answers.recv().await else {
@@ -184,7 +193,9 @@ pub(crate) async fn replicate(shared: &Arc<Shared>, primary: &Primary, record: R
         };
         state = match answer {
             CopyAnswer::Reply(StoreReply::Stored { durable }) => quorum.on_ack(&member, durable),
-            CopyAnswer::Reply(StoreReply::Superseded(newer)) => return Replicated::Superseded(member, newer),
+            CopyAnswer::Reply(StoreReply::Superseded(newer)) => {
+                return Replicated::Superseded(member, newer);
+            }
             CopyAnswer::Reply(StoreReply::NewerSet(NewerSet { range, set })) => {
                 shared.inbox.tell(Input::Newer { range, set });
                 return Replicated::Deposed;
@@ -285,7 +296,12 @@ struct Gathered {
 }
 
 /// Asks the other members until a majority has answered, this primary included.
-async fn gather(shared: &Arc<Shared>, primary: &Primary, key: &Bytes, own: Option<Record>) -> Result<Gathered, Outcome> {
+async fn gather(
+    shared: &Arc<Shared>,
+    primary: &Primary,
+    key: &Bytes,
+    own: Option<Record>,
+) -> Result<Gathered, Outcome> {
     let me = shared.member();
     let have = own.as_ref().map(|record| record.version);
     let mut quorum = ReadQuorum::new(&primary.set);
@@ -309,7 +325,9 @@ async fn gather(shared: &Arc<Shared>, primary: &Primary, key: &Bytes, own: Optio
     let mut newest = own;
     let mut versions = vec![have];
     while state == QuorumState::Pending {
-        let Some((member, result)) = answers.recv().await else { break };
+        let Some((member, result)) = answers.recv().await else {
+            break;
+        };
         state = match result {
             Ok(ReadReply::NewerSet(NewerSet { range, set })) => {
                 shared.inbox.tell(Input::Newer { range, set });

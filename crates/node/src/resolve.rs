@@ -75,7 +75,9 @@ async fn own_address(seeds: &[String]) -> Result<IpAddr, Fatal> {
             _ => {}
         }
     }
-    Err(Fatal::config("advertise: `auto` found no route to a seed nor any other network address; say --advertise HOST:PORT"))
+    Err(Fatal::config(
+        "advertise: `auto` found no route to a seed nor any other network address; say --advertise HOST:PORT",
+    ))
 }
 
 #[cfg(test)]

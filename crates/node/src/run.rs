@@ -89,14 +89,21 @@ async fn start<P: Configured>(config: Config) -> Result<Running, Fatal> {
     let calls = Calls::new(&config, &store, remembered.me.clone());
     let ready_line = ready_line(&config, &remembered.me, bound, http_bound);
     let seed: u64 = rand::random();
-    let node = Node::<P>::new(remembered.me.clone(), settings(&config), NodeConfig::default(), P::configured(&config), seed);
+    let node =
+        Node::<P>::new(remembered.me.clone(), settings(&config), NodeConfig::default(), P::configured(&config), seed);
     let member = replica::Member { peer: remembered.me.clone(), store: store.number() };
     let control = Control::new(member, control_config(&config), remembered.pieces, seed.rotate_left(32));
-    let view = View { me: remembered.me.clone(), state: State::Searching, ring: None, shares: Vec::new(), known: Vec::new() };
+    let view =
+        View { me: remembered.me.clone(), state: State::Searching, ring: None, shares: Vec::new(), known: Vec::new() };
     let shared = Shared::new(config, time, store, calls, inbox, view);
     let (driver, protocol, standing) = Driver::new(Arc::clone(&shared), node, control, inbox_reader);
     let seeds = resolve::seeds(&shared.config.join).await;
-    tokio::spawn(driver.run(Start { seeds, remembered: remembered.addresses, disk_ring: remembered.ring, wall_ms: wall_ms() }));
+    tokio::spawn(driver.run(Start {
+        seeds,
+        remembered: remembered.addresses,
+        disk_ring: remembered.ring,
+        wall_ms: wall_ms(),
+    }));
     let told_to_leave = Arc::new(Notify::new());
     let stop_serving = CancellationToken::new();
     let services = Services::new(Arc::clone(&shared), protocol, Arc::clone(&told_to_leave), http_bound);
@@ -116,7 +123,9 @@ async fn start<P: Configured>(config: Config) -> Result<Running, Fatal> {
 async fn bind(name: &str, addr: &str) -> Result<TcpListener, Fatal> {
     TcpListener::bind(addr).await.map_err(|error| {
         let advice = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "another process listens there; stop it or choose another port (0 picks a free one)",
+            std::io::ErrorKind::AddrInUse => {
+                "another process listens there; stop it or choose another port (0 picks a free one)"
+            }
             std::io::ErrorKind::AddrNotAvailable => "this machine does not have that address",
             std::io::ErrorKind::PermissionDenied => "this user may not; choose a port above 1023",
             _ => "choose another address",
@@ -126,7 +135,9 @@ async fn bind(name: &str, addr: &str) -> Result<TcpListener, Fatal> {
 }
 
 async fn open_store(config: &Config) -> Result<Store, Fatal> {
-    let Some(dir) = config.data_dir.clone() else { return Ok(Store::memory(config.space)) };
+    let Some(dir) = config.data_dir.clone() else {
+        return Ok(Store::memory(config.space));
+    };
     let space = config.space;
     let opened = tokio::task::spawn_blocking(move || Store::open(&dir, space)).await;
     match opened {
@@ -254,7 +265,9 @@ async fn depart(running: &Running, departure: Departure) -> Result<(), Fatal> {
             match (keys, shared.store.is_durable()) {
                 (0, _) => {}
                 (_, true) => tracing::warn!(keys, "the last member leaves: its records stay in its data directory"),
-                (_, false) => tracing::warn!(keys, "the last member leaves: its records end with it"),
+                (_, false) => {
+                    tracing::warn!(keys, "the last member leaves: its records end with it")
+                }
             }
             Ok(())
         }
@@ -279,7 +292,9 @@ async fn hand_over(shared: &Arc<Shared>) -> HandedOver {
     let deadline = Instant::now() + shared.config.leave_timeout;
     shared.inbox.tell(Input::Leave);
     loop {
-        let Some(progress) = shared.inbox.leave_progress().await else { return HandedOver::Nothing };
+        let Some(progress) = shared.inbox.leave_progress().await else {
+            return HandedOver::Nothing;
+        };
         if progress.alone {
             return HandedOver::Last;
         }
@@ -311,7 +326,9 @@ fn keep_last_peers(shared: &Shared) {
 /// Everything was handed over: nothing that a restart could bring back must stay.
 async fn erase(shared: &Shared) -> Result<(), Fatal> {
     let circle = ring::Range::full(shared.config.space.zero());
-    let gone = |error: store::StoreError| Fatal::other(format!("handed over, but its own copies could not be erased: {error}"));
+    let gone = |error: store::StoreError| {
+        Fatal::other(format!("handed over, but its own copies could not be erased: {error}"))
+    };
     loop {
         let page = shared.store.list(circle, None, EXPIRE_BATCH).map_err(gone)?;
         if page.entries.is_empty() {

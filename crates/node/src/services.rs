@@ -14,8 +14,8 @@ use transport::v1::{
     NeighboursResponse, StatusRequest, StatusResponse, TableRequest, TableResponse, lookup_request,
 };
 use transport::{AdminService, Health, KvError, KvService, PeerService, Server, Status};
-use wire::{WireForm, WireProtocol};
 use wire::records::{self, Outcome, Reason};
+use wire::{WireForm, WireProtocol};
 
 use crate::driver::{Looked, ProtocolInbox, ProtocolInput, Standing};
 use crate::inbox::Input;
@@ -63,7 +63,9 @@ impl<P: WireProtocol> Services<P> {
     fn meant(&self, envelope: &Envelope) -> Result<(), Refusal> {
         let view = self.shared.view();
         match &envelope.to {
-            Some(to) if to.id != view.me.id || to.incarnation != view.me.incarnation => return Err(Refusal::Gone),
+            Some(to) if to.id != view.me.id || to.incarnation != view.me.incarnation => {
+                return Err(Refusal::Gone);
+            }
             _ => {}
         }
         if view.ring.is_none() || view.ring != envelope.ring {
@@ -120,7 +122,12 @@ impl<P: WireProtocol + Send + Sync + 'static> PeerService<P> for Services<P> {
         Ok(primary::execute(&self.shared, request.operation).await)
     }
 
-    async fn store(&self, _: Member, envelope: Envelope, request: records::Store) -> Result<records::StoreReply, Refusal> {
+    async fn store(
+        &self,
+        _: Member,
+        envelope: Envelope,
+        request: records::Store,
+    ) -> Result<records::StoreReply, Refusal> {
         self.meant_store(&envelope, request.holder)?;
         holder::store(&self.shared, request.number, request.record).await
     }
@@ -130,17 +137,32 @@ impl<P: WireProtocol + Send + Sync + 'static> PeerService<P> for Services<P> {
         holder::read(&self.shared, request.number, &request.key, request.have).await
     }
 
-    async fn list(&self, from: Member, envelope: Envelope, request: records::List) -> Result<records::ListReply, Refusal> {
+    async fn list(
+        &self,
+        from: Member,
+        envelope: Envelope,
+        request: records::List,
+    ) -> Result<records::ListReply, Refusal> {
         self.meant_store(&envelope, request.holder)?;
         holder::list(&self.shared, &from, request).await
     }
 
-    async fn fetch(&self, _: Member, envelope: Envelope, request: records::Fetch) -> Result<records::FetchReply, Refusal> {
+    async fn fetch(
+        &self,
+        _: Member,
+        envelope: Envelope,
+        request: records::Fetch,
+    ) -> Result<records::FetchReply, Refusal> {
         self.meant_store(&envelope, request.holder)?;
         holder::fetch(&self.shared, &request.keys)
     }
 
-    async fn offer(&self, _: Member, envelope: Envelope, request: records::Offer) -> Result<records::OfferReply, Refusal> {
+    async fn offer(
+        &self,
+        _: Member,
+        envelope: Envelope,
+        request: records::Offer,
+    ) -> Result<records::OfferReply, Refusal> {
         self.meant(&envelope)?;
         holder::offer(&self.shared, request.entries, request.records).await
     }
@@ -160,7 +182,9 @@ impl<P: WireProtocol + Send + Sync + 'static> AdminService for Services<P> {
     async fn lookup(&self, request: LookupRequest) -> Result<LookupResponse, Status> {
         let space = self.shared.config.space;
         let target = match request.target {
-            None => return Err(Status::invalid_argument("target: neither a key nor an identifier was given")),
+            None => {
+                return Err(Status::invalid_argument("target: neither a key nor an identifier was given"));
+            }
             Some(lookup_request::Target::Key(key)) => {
                 wire::check_key("key", &key).map_err(|error| Status::invalid_argument(error.to_string()))?;
                 space.hash(&key)
@@ -203,7 +227,10 @@ impl<P: WireProtocol + Send + Sync + 'static> AdminService for Services<P> {
         for addr in found.iter().filter_map(|addr| Addr::new(&addr.to_string())) {
             self.shared.inbox.tell(Input::Meet(addr));
         }
-        let outcome = format!("looking at the ring behind {}; if it is another one, the younger of the two joins the older", request.addr);
+        let outcome = format!(
+            "looking at the ring behind {}; if it is another one, the younger of the two joins the older",
+            request.addr
+        );
         Ok(AdminJoinResponse { me: Some(self.shared.me().to_message()), outcome })
     }
 }

@@ -45,8 +45,11 @@ pub(crate) async fn sweep(shared: &Arc<Shared>) -> Result<u64, StoreError> {
         let mut after: Option<Cursor> = None;
         loop {
             let page = shared.store.list(range, after.as_ref(), BATCH)?;
-            let strays: Vec<Stray> =
-                page.entries.into_iter().map(|entry| Stray { id: entry.id, key: entry.key, version: entry.version }).collect();
+            let strays: Vec<Stray> = page
+                .entries
+                .into_iter()
+                .map(|entry| Stray { id: entry.id, key: entry.key, version: entry.version })
+                .collect();
             let count = strays.len() as u64;
             left += count - give(shared, strays).await?;
             after = page.next;
@@ -77,8 +80,12 @@ fn foreign(space: Space, holdings: &Holdings) -> Vec<Range> {
 async fn give(shared: &Arc<Shared>, mut strays: Vec<Stray>) -> Result<u64, StoreError> {
     let mut erased = 0;
     while let Some(first) = strays.first() {
-        let Ok(located) = shared.inbox.locate(first.id).await else { break };
-        let Some(owner) = located.owners.first().cloned() else { break };
+        let Ok(located) = shared.inbox.locate(first.id).await else {
+            break;
+        };
+        let Some(owner) = located.owners.first().cloned() else {
+            break;
+        };
         let mine = |stray: &Stray| located.arc.is_none_or(|arc| arc.contains(stray.id));
         let (batch, rest): (Vec<Stray>, Vec<Stray>) = strays.into_iter().partition(mine);
         strays = if batch.is_empty() { Vec::new() } else { rest };
@@ -92,7 +99,9 @@ async fn give_to(shared: &Arc<Shared>, mut owner: Peer, strays: &[Stray]) -> Res
         strays.iter().map(|stray| Listed { key: stray.key.clone(), version: stray.version }).collect();
     for _ in 0..REDIRECTS_MAX {
         let ring = shared.ring();
-        let Ok(reply) = shared.peers.offer(&owner, ring, listed.clone(), Vec::new(), OFFER_TIMEOUT).await else { break };
+        let Ok(reply) = shared.peers.offer(&owner, ring, listed.clone(), Vec::new(), OFFER_TIMEOUT).await else {
+            break;
+        };
         if let Some(not_primary) = &reply.not_primary {
             match &not_primary.primary {
                 Some(primary) => owner = shared.now_at(primary),
@@ -100,7 +109,9 @@ async fn give_to(shared: &Arc<Shared>, mut owner: Peer, strays: &[Stray]) -> Res
             }
             continue;
         }
-        let named = |indexes: &[u32]| -> Vec<&Stray> { indexes.iter().filter_map(|index| strays.get(*index as usize)).collect() };
+        let named = |indexes: &[u32]| -> Vec<&Stray> {
+            indexes.iter().filter_map(|index| strays.get(*index as usize)).collect()
+        };
         let mut safe: Vec<(Bytes, Version)> =
             named(&reply.confirmed).into_iter().map(|stray| (stray.key.clone(), stray.version)).collect();
         let wanted: Vec<Bytes> = named(&reply.wanted).into_iter().map(|stray| stray.key.clone()).collect();
@@ -132,8 +143,11 @@ async fn send(shared: &Arc<Shared>, owner: &Peer, wanted: Vec<Bytes>) -> Result<
             break;
         }
         wanted = &wanted[taken..];
-        let sent: Vec<(Bytes, Version)> = records.iter().map(|record: &Record| (record.key.clone(), record.version)).collect();
-        let Ok(reply) = shared.peers.offer(owner, shared.ring(), Vec::new(), records, OFFER_TIMEOUT).await else { break };
+        let sent: Vec<(Bytes, Version)> =
+            records.iter().map(|record: &Record| (record.key.clone(), record.version)).collect();
+        let Ok(reply) = shared.peers.offer(owner, shared.ring(), Vec::new(), records, OFFER_TIMEOUT).await else {
+            break;
+        };
         safe.extend(reply.confirmed.iter().filter_map(|index| sent.get(*index as usize).cloned()));
     }
     Ok(safe)

@@ -2,7 +2,6 @@
 //!
 //! All three compare two stores over a range, a page of keys and versions at a time, and then send only what differs.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +9,10 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use overlay::{Failure, Peer};
-use replica::{Job, Member, Set};
+use replica::{Difference, Job, Member, Set};
 use ring::{Id, Range};
 use store::{Cursor, Record, StoreError, Version};
-use wire::records::{FetchReply, Listed, NewerSet, StoreReply};
+use wire::records::{FetchReply, NewerSet, StoreReply};
 
 use crate::inbox::Input;
 use crate::primary::COPY_TIMEOUT;
@@ -32,10 +31,7 @@ const SENT_AT_ONCE: usize = 32;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TransferError {
     #[error("{} at {} did not do its part: {failure}", peer.id, peer.addr)]
-    Peer {
-        peer: Peer,
-        failure: Failure,
-    },
+    Peer { peer: Peer, failure: Failure },
     #[error("{} at {} knows a newer set", .0.id, .0.addr)]
     Outdated(Peer),
     #[error("this node's store: {0}")]
@@ -75,8 +71,12 @@ async fn sync(shared: &Arc<Shared>, range: Range, set: &Set) -> Result<(), Trans
 async fn takeover(shared: &Arc<Shared>, range: Range, set: &Set, before: &Set) -> Result<(), TransferError> {
     let me = shared.member();
     let mut answered = usize::from(before.includes(&me));
-    let mut others: FuturesUnordered<_> =
-        before.members.iter().filter(|member| !member.is(&me)).map(|member| fetch_newer(shared, range, set, member)).collect();
+    let mut others: FuturesUnordered<_> = before
+        .members
+        .iter()
+        .filter(|member| !member.is(&me))
+        .map(|member| fetch_newer(shared, range, set, member))
+        .collect();
     while answered < before.majority() {
         match others.next().await {
             Some(Ok(())) => answered += 1,
@@ -96,8 +96,8 @@ fn enough(answered: usize, needed: usize) -> Result<(), TransferError> {
 async fn spread(shared: &Arc<Shared>, range: Range, set: &Set, to: &Member) -> Result<(), TransferError> {
     let mut comparison = Comparison::new(shared, range, set, to);
     while let Some(difference) = comparison.next().await? {
-        comparison.fetch(&difference.theirs_newer).await?;
-        comparison.send(&difference.ours_newer).await?;
+        comparison.fetch(&keys(difference.fetch)).await?;
+        comparison.send(&keys(difference.offer)).await?;
     }
     Ok(())
 }
@@ -105,16 +105,17 @@ async fn spread(shared: &Arc<Shared>, range: Range, set: &Set, to: &Member) -> R
 async fn fetch_newer(shared: &Arc<Shared>, range: Range, set: &Set, from: &Member) -> Result<(), TransferError> {
     let mut comparison = Comparison::new(shared, range, set, from);
     while let Some(difference) = comparison.next().await? {
-        comparison.fetch(&difference.theirs_newer).await?;
+        comparison.fetch(&keys(difference.fetch)).await?;
     }
     Ok(())
 }
 
-/// What differs within one page.
-struct Difference {
-    theirs_newer: Vec<Bytes>,
-    ours_newer: Vec<Bytes>,
+fn keys(entries: Vec<Entry>) -> Vec<Bytes> {
+    entries.into_iter().map(|entry| entry.key).collect()
 }
+
+/// A key, where it lies in the range's own order, and its version.
+type Entry = replica::Entry<Id, Bytes, Version>;
 
 /// Walks a range here and at another member side by side.
 struct Comparison<'a> {
@@ -132,7 +133,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// The next page's differences; `None` at the end.
-    async fn next(&mut self) -> Result<Option<Difference>, TransferError> {
+    async fn next(&mut self) -> Result<Option<Difference<Id, Bytes, Version>>, TransferError> {
         if self.done {
             return Ok(None);
         }
@@ -148,24 +149,27 @@ impl<'a> Comparison<'a> {
             return Err(TransferError::Outdated(to.peer));
         }
         let ours = self.ours_until(reply.next.as_ref())?;
-        let difference = difference(ours, reply.entries);
+        let mut theirs: Vec<Entry> =
+            reply.entries.into_iter().map(|entry| self.entry(entry.key, entry.version)).collect();
+        theirs.sort_unstable();
         self.done = reply.next.is_none();
         self.after = reply.next;
-        Ok(Some(difference))
+        Ok(Some(replica::reconcile(ours, theirs)))
     }
 
     /// What this store has in the same stretch that the other's page covers.
-    fn ours_until(&self, end: Option<&Cursor>) -> Result<BTreeMap<Bytes, Version>, TransferError> {
-        let end = end.map(|cursor| self.place(cursor.id, &cursor.key));
-        let mut ours = BTreeMap::new();
+    fn ours_until(&self, end: Option<&Cursor>) -> Result<Vec<Entry>, TransferError> {
+        let end = end.map(|cursor| (self.place(cursor.id), cursor.key.clone()));
+        let mut ours = Vec::new();
         let mut after = self.after.clone();
         loop {
             let page = self.shared.store.list(self.range, after.as_ref(), PAGE)?;
-            for entry in page.entries {
-                if end.as_ref().is_some_and(|end| self.place(entry.id, &entry.key) > *end) {
+            for listed in page.entries {
+                let entry = self.entry(listed.key, listed.version);
+                if end.as_ref().is_some_and(|(place, key)| (&entry.place, &entry.key) > (place, key)) {
                     return Ok(ours);
                 }
-                ours.insert(entry.key, entry.version);
+                ours.push(entry);
             }
             after = page.next;
             if after.is_none() {
@@ -174,11 +178,13 @@ impl<'a> Comparison<'a> {
         }
     }
 
+    fn entry(&self, key: Bytes, version: Version) -> Entry {
+        Entry { place: self.place(self.shared.id_of(&key)), key, version }
+    }
+
     /// Where an entry comes in the range's own order; the range's start, when it is part of it, comes last.
-    fn place(&self, id: Id, key: &Bytes) -> (Id, Bytes) {
-        let space = id.space();
-        let before_all = space.max();
-        (self.range.after.distance_to(id).plus(before_all), key.clone())
+    fn place(&self, id: Id) -> Id {
+        self.range.after.distance_to(id).plus(id.space().max())
     }
 
     /// Fetches these records from the other and keeps those that are newer.
@@ -221,9 +227,7 @@ impl<'a> Comparison<'a> {
     async fn send_records(&self, records: Vec<Record>) -> Result<(), TransferError> {
         let to = self.other();
         let mut sent = futures::stream::iter(records)
-            .map(|record| {
-                self.shared.peers.store(&to, self.shared.ring(), self.set.number, record, COPY_TIMEOUT)
-            })
+            .map(|record| self.shared.peers.store(&to, self.shared.ring(), self.set.number, record, COPY_TIMEOUT))
             .buffer_unordered(SENT_AT_ONCE);
         while let Some(reply) = sent.next().await {
             match reply.map_err(|failure| self.failed(failure))? {
@@ -247,38 +251,5 @@ impl<'a> Comparison<'a> {
         let peer = self.other().peer;
         self.shared.inbox.tell(Input::Evidence { peer: peer.clone(), result: Err(failure.clone()) });
         TransferError::Peer { peer, failure }
-    }
-}
-
-fn difference(mut ours: BTreeMap<Bytes, Version>, theirs: Vec<Listed>) -> Difference {
-    let mut theirs_newer = Vec::new();
-    for entry in theirs {
-        match ours.get(&entry.key) {
-            Some(version) if *version > entry.version => {}
-            Some(version) if *version == entry.version => {
-                ours.remove(&entry.key);
-            }
-            _ => {
-                ours.remove(&entry.key);
-                theirs_newer.push(entry.key);
-            }
-        }
-    }
-    Difference { theirs_newer, ours_newer: ours.into_keys().collect() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_is_newer_on_one_side_differs() {
-        let version = |clock| Version { clock, store: 1 };
-        let listed = |key: &'static str, clock| Listed { key: Bytes::from_static(key.as_bytes()), version: version(clock) };
-        let ours = [("a", 1), ("b", 2), ("c", 3), ("e", 5)];
-        let ours = ours.map(|(key, clock)| (Bytes::from_static(key.as_bytes()), version(clock))).into();
-        let found = difference(ours, vec![listed("a", 1), listed("b", 1), listed("c", 4), listed("d", 1)]);
-        assert_eq!(found.theirs_newer, ["c", "d"]);
-        assert_eq!(found.ours_newer, ["b", "e"]);
     }
 }

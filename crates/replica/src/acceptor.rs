@@ -61,8 +61,8 @@ impl Control {
 
     /// Why the primary of the old set must not let `set` follow, if so.
     fn objection(&self, old: &Local, set: &Set) -> Option<String> {
-        let fenced = old.accepted.is_some();
-        if fenced || !old.set.primary().is(&self.me) || set.same_members(&old.set) {
+        let again = old.accepted.as_ref().is_some_and(|(_, accepted)| accepted == set);
+        if again || !old.set.primary().is(&self.me) || set.same_members(&old.set) {
             return None;
         }
         let Some(primary) = old.primary() else { return Some("taking over".into()) };

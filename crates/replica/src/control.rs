@@ -179,6 +179,11 @@ impl Control {
         for (_, local) in self.locals.values_mut() {
             local.heard = now;
             local.lost_since = local.lost_since.map(|_| now);
+            // A primary with members is told by them that it was replaced; one alone has to ask around.
+            if local.primary().is_some() && local.set.members.len() == 1 {
+                local.duty = Duty::TakingOver;
+                local.unconfirmed = true;
+            }
         }
         self.evaluate(now);
     }
@@ -300,6 +305,7 @@ impl Control {
         self.send_notices(now);
         self.prune(now);
         self.locals.settle();
+        if std::env::var("DBG").is_ok() && self.me.peer.id.to_string() == "3c" && self.leaving { for (r,l) in self.locals.iter() { eprintln!("DBG {now:?} {r} {} {:?} {:?}", l.set.number, l.newcomer, l.release); } }
         self.flush();
         let period = if self.busy { BUSY_PERIOD } else { IDLE_PERIOD };
         self.wake = now.plus(self.jittered(period));
@@ -398,10 +404,9 @@ impl Control {
     fn succeed(&self, now: Time, set: &Set, before: Option<&Set>, old: Option<Local>) -> Local {
         let mut local = Local::new(now, set.clone());
         local.before = before.cloned();
-        if let Some(old) = &old {
-            if !set.includes(&self.me) && (old.set.includes(&self.me) || old.release != Release::Free) {
-                local.release = Release::Needed;
-            }
+        let was_bound = old.as_ref().is_some_and(|old| old.set.includes(&self.me) || old.release != Release::Free);
+        if was_bound && !set.includes(&self.me) {
+            local.release = Release::Needed;
         }
         if set.primary().is(&self.me) {
             // Whoever ordered the writes of the very set before has everything that counts.
@@ -421,9 +426,10 @@ impl Control {
             let accepted = piece.accepted.as_ref().map_or(0, |(ballot, _)| ballot.round);
             self.round = self.round.max(promised).max(accepted);
             let mut local = Local::from_piece(Time::default(), &piece);
+            // What it knows may be old: it serves again once a majority, and everybody it can ask, has nothing newer.
             if piece.set.primary().is(&self.me) {
-                let alone = piece.set.members.len() == 1;
-                local.duty = if alone { Duty::Primary(Primary::of(&piece.set)) } else { Duty::TakingOver };
+                local.duty = Duty::TakingOver;
+                local.unconfirmed = true;
             }
             self.locals.put(piece.range, local);
         }

@@ -52,7 +52,7 @@ pub(crate) struct Inquiry {
     /// Since when.
     pub(crate) since: Time,
     asked: BTreeMap<Id, Time>,
-    answered: BTreeSet<Id>,
+    answered: BTreeSet<(Id, Range)>,
 }
 
 impl Control {
@@ -237,7 +237,7 @@ impl Control {
         }
     }
 
-    /// Asks around about arcs of which no set is known here, or whose set has no majority any more.
+    /// Asks around about arcs of which no set is known here, or whose set has no majority any more, or may be old.
     fn inquire(&mut self, now: Time) {
         let open = self.open_ranges();
         if open.is_empty() {
@@ -251,6 +251,9 @@ impl Control {
         if !goes_on {
             let (asked, answered) = (BTreeMap::new(), BTreeSet::new());
             self.inquiry = Some(Inquiry { ranges: open, since: now, asked, answered });
+        }
+        if self.all_answered(now) {
+            self.confirm_own();
         }
         let Some(mut inquiry) = self.inquiry.take() else { return };
         let mut peers = self.peers.living(now);
@@ -267,13 +270,21 @@ impl Control {
         self.inquiry = Some(inquiry);
     }
 
-    /// Parts of this node's arcs without a known set, or with one that has lost its majority.
+    /// Everybody was asked and nobody knew better: what this node came back with is the newest.
+    fn confirm_own(&mut self) {
+        for range in self.inquiry.iter().flat_map(|inquiry| inquiry.ranges.clone()) {
+            self.locals.update(range, |_, local| local.unconfirmed = false);
+        }
+    }
+
+    /// Parts of this node's arcs without a known set, or with one that has lost its majority or may be old.
     fn open_ranges(&self) -> Vec<Range> {
         let mut open = Vec::new();
         for share in &self.shares {
             open.extend(self.locals.gaps(share.range));
-            let lost = self.locals.over(share.range).into_iter().filter(|(_, local)| local.lost_since.is_some());
-            open.extend(lost.map(|(range, _)| range));
+            let doubtful = |local: &Local| local.lost_since.is_some() || local.unconfirmed;
+            let parts = self.locals.over(share.range).into_iter();
+            open.extend(parts.filter(|(_, local)| doubtful(local)).map(|(range, _)| range));
         }
         open
     }
@@ -281,7 +292,8 @@ impl Control {
     /// Everybody alive has been asked about the open arcs since they were, and has answered.
     pub(crate) fn all_answered(&self, now: Time) -> bool {
         self.inquiry.as_ref().is_some_and(|inquiry| {
-            self.peers.living(now).iter().all(|peer| inquiry.answered.contains(&peer.id))
+            let answered = |peer: &Peer| inquiry.ranges.iter().all(|range| inquiry.answered.contains(&(peer.id, *range)));
+            self.peers.living(now).iter().all(answered)
         })
     }
 
@@ -290,11 +302,16 @@ impl Control {
         let Answer::Pieces(pieces) = &response.answer else { return };
         for piece in pieces {
             self.confirm(now, piece.range, &piece.set);
+            // Outside of this node's arcs it is the owner that was asked.
+            let own = |part: Range| self.shares.iter().any(|share| !share.range.intersect(part).is_empty());
+            if !own(piece.range) {
+                self.locals.update(piece.range, |_, local| local.unconfirmed &= local.set.number != piece.set.number);
+            }
         }
         if let Some(inquiry) = &mut self.inquiry
             && inquiry.ranges.contains(&range)
         {
-            inquiry.answered.insert(response.me.peer.id);
+            inquiry.answered.insert((response.me.peer.id, range));
         }
     }
 

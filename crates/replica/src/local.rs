@@ -23,6 +23,8 @@ pub(crate) struct Local {
     pub(crate) before: Option<Set>,
     /// Whether the sets after the last one that this node was in still need its copy (asked for while leaving).
     pub(crate) release: Release,
+    /// This primary was away: somebody may know a newer set.
+    pub(crate) unconfirmed: bool,
     /// Somebody has accepted a proposal that nobody finished: the owner must.
     pub(crate) unfinished: bool,
     /// When this node came to know the set. Younger counts when arcs are joined.
@@ -113,6 +115,7 @@ impl Local {
             newcomer: None,
             before: None,
             release: Release::Free,
+            unconfirmed: false,
             unfinished: false,
             since: now,
             heard: now,
@@ -203,6 +206,7 @@ impl Join for Local {
             && self.duty == next.duty
             && self.before == next.before
             && self.release == next.release
+            && self.unconfirmed == next.unconfirmed
             && self.unfinished == next.unfinished
             && self.missing == next.missing
             && self.lost_since.is_some() == next.lost_since.is_some();

@@ -79,7 +79,7 @@ impl Control {
         }
         let nobody = survivors.is_empty();
         let members = if nobody { vec![self.me.clone()] } else { survivors.clone() };
-        let before = (!nobody).then(|| Set { number: local.set.number, members: survivors, forced: true });
+        let before = (!nobody).then_some(Set { number: local.set.number, members: survivors, forced: true });
         let set = Set { number, members, forced: true };
         self.event(Event::LostMajority(range, set.clone(), local.missing.clone()));
         self.adopt(now, range, &set, before.as_ref());

@@ -36,7 +36,7 @@ impl Control {
             let fenced = local.fenced_at.is_some_and(|at| now.since(at) > FENCED_FOR);
             let leaves = self.leaving && local.set.includes(&self.me) && now.since(local.heard) > period;
             let silent = now.since(local.heard) > patience;
-            if concerned && (silent || fenced || leaves) {
+            if concerned && (silent || fenced || leaves || local.unconfirmed) {
                 targets.push(range.upto);
                 let first = range.after.plus_power(0);
                 targets.push(first);

@@ -130,7 +130,7 @@ impl Control {
     fn take_over(&mut self, now: Time, range: Range, local: &Local) {
         let number = local.set.number;
         self.busy = true;
-        if !self.retries.is_due(now, Kind::Takeover, self.me.peer.id, number) {
+        if local.unconfirmed || !self.retries.is_due(now, Kind::Takeover, self.me.peer.id, number) {
             return;
         }
         // What counts is on a majority of the set before and within reach of any majority of this one, see

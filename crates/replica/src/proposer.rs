@@ -164,7 +164,7 @@ impl Control {
     /// A voter knows better, or objects. What it knows was already learnt.
     fn on_refusal(&mut self, now: Time, number: u64, member: &Member, answer: &Answer) {
         let Some(place) = self.proposals.iter().position(|proposal| proposal.number == number) else { return };
-        let Proposal { range, old, .. } = self.proposals[place].clone();
+        let Proposal { range, old, phase, .. } = self.proposals[place].clone();
         match answer {
             Answer::Pieces(pieces) => {
                 for piece in pieces {
@@ -184,6 +184,8 @@ impl Control {
                     self.notify(now, range, &old, None, std::slice::from_ref(member));
                 }
             }
+            // The rest may do without the old primary where it is no matter of newcomers; the deadline tells.
+            Answer::No(_) if matches!(phase, Phase::Accepting { to_all: true, .. }) => return,
             // Newcomers that are not synced after all.
             Answer::No(_) => self.lessons.clear(),
             _ => {}

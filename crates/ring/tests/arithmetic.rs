@@ -15,7 +15,7 @@ fn modulus(space: Space) -> BigUint {
 }
 
 fn from_big(space: Space, number: &BigUint) -> Id {
-    space.parse(&number.to_str_radix(16)).unwrap()
+    space.parse(&number.to_str_radix(16)).expect("a number of the space")
 }
 
 /// Identifiers with the ends of the circle and equal pairs more often than by chance.
@@ -27,7 +27,7 @@ fn ids(count: usize) -> impl Strategy<Value = (Space, Vec<Id>)> {
     ];
     let numbers = prop::collection::vec((number, any::<bool>(), 0..count), count);
     (prop::sample::select(&WIDTHS[..]), numbers).prop_map(|(bits, numbers)| {
-        let space = Space::new(bits).unwrap();
+        let space = Space::new(bits).expect("a width that is allowed");
         let cut = |bytes: [u8; 20]| {
             let number = BigUint::from_bytes_be(&bytes) % modulus(space);
             from_big(space, &number)

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use ring::{Id, Range, Space};
 
 fn points(space: Space) -> Vec<Id> {
-    (0..1 << space.bits()).map(|number| space.id(number).unwrap()).collect()
+    (0..1 << space.bits()).map(|number| space.id(number).expect("it fits")).collect()
 }
 
 /// The points of `(after, upto]`, walked one by one.

@@ -127,7 +127,8 @@ impl World {
     pub(crate) fn crash_somebody(&mut self, announced: bool) -> bool {
         let members: Vec<Id> = self.members().into_keys().collect();
         let victim = members[self.rng.random_range(0..members.len())];
-        let without = |lists: Vec<Vec<Id>>| -> Vec<Vec<Id>> { lists.into_iter().filter(|list| list[0] != victim).collect() };
+        let without =
+            |lists: Vec<Vec<Id>>| -> Vec<Vec<Id>> { lists.into_iter().filter(|list| list[0] != victim).collect() };
         let (now, after) = (without(self.extended_lists()), without(self.lists_to_come()));
         let enough = principals(&now).len() > self.r && principals(&after).len() > self.r;
         let lives = |id: &Id| *id != victim && self.nodes.get(id).is_some_and(|node| node.alive);
@@ -161,7 +162,8 @@ impl World {
             let successors: Vec<Id> = table.successors.iter().map(|peer| peer.id).collect();
             let expected: Vec<Id> = (1..=self.r.min(live.len() - 1)).map(after).collect();
             let predecessor = table.predecessor.map(|peer| peer.id);
-            if !self.nodes[id].chord.is_ready() || successors != expected || predecessor != Some(after(live.len() - 1)) {
+            if !self.nodes[id].chord.is_ready() || successors != expected || predecessor != Some(after(live.len() - 1))
+            {
                 self.fail(format!("{id} ends with {predecessor:?}, {successors:?}; members {live:?}"));
             }
         }
@@ -207,7 +209,8 @@ impl World {
     /// The lookup that `overlay` would run, with global knowledge: the owner, and the member before it.
     fn locate(&mut self, at: Id, target: Id) -> Result<Located, Failure> {
         let members: Vec<Id> = self.members().into_keys().filter(|&id| id != at).collect();
-        let nearest = |key: &dyn Fn(Id) -> Id| members.iter().copied().min_by_key(|&id| key(id)).ok_or(Failure::TimedOut);
+        let nearest =
+            |key: &dyn Fn(Id) -> Id| members.iter().copied().min_by_key(|&id| key(id)).ok_or(Failure::TimedOut);
         let owner = nearest(&|id| target.distance_to(id))?;
         let before = nearest(&|id| id.distance_to(target.minus(target.space().zero().plus_power(0))))?;
         let peer = |id: Id| self.nodes[&id].me.clone();
@@ -216,11 +219,11 @@ impl World {
     }
 
     fn new_node(&mut self) -> Id {
-        let space = Space::new(16).unwrap();
+        let space = Space::new(16).expect("16 bits are allowed");
         loop {
-            let id = space.id(self.rng.random_range(0..1 << 16)).unwrap();
+            let id = space.id(self.rng.random_range(0..1 << 16)).expect("it fits");
             if !self.nodes.contains_key(&id) {
-                let me = Peer { id, addr: Addr::new(&format!("{id}:1")).unwrap(), incarnation: 1 };
+                let me = Peer { id, addr: Addr::new(&format!("{id}:1")).expect("it is not empty"), incarnation: 1 };
                 let config = Config { successors: self.r, ..Config::default() };
                 let chord = Chord::new(me.clone(), config);
                 self.nodes.insert(id, Node { me, chord, alive: true, timers: BTreeMap::new() });
@@ -230,7 +233,9 @@ impl World {
     }
 
     fn input<R: OfTheDead>(&mut self, at: Id, input: impl FnOnce(&mut Chord, &mut Ctx<'_, Chord>) -> R) -> R {
-        let Some(node) = self.nodes.get_mut(&at).filter(|node| node.alive) else { return R::of_the_dead() };
+        let Some(node) = self.nodes.get_mut(&at).filter(|node| node.alive) else {
+            return R::of_the_dead();
+        };
         let was_member = list(&node.chord).is_some();
         let (answer, effects) = step(self.now, &mut self.rng, |ctx| input(&mut node.chord, ctx));
         let me = node.me.clone();

@@ -332,7 +332,10 @@ fn disagreement<P: Overlay>(net: &Net<P>, count: usize) -> Option<String> {
         let claims = |view: &crate::View| view.shares.iter().any(|share| share.range.contains(probe));
         for (number, view) in &views {
             if claims(view) != (view.me.id == owner) {
-                return Some(format!("{probe} belongs to {owner}; host {number} ({}) claims {:?}", view.me.id, view.shares));
+                return Some(format!(
+                    "{probe} belongs to {owner}; host {number} ({}) claims {:?}",
+                    view.me.id, view.shares
+                ));
             }
         }
     }

@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::{
-    CallId, Envelope, Event as News, Failure, LocateError, Located, Node, Overlay, Peer, QueryId, Request,
-    Response, RingId, Time,
+    CallId, Envelope, Event as News, Failure, LocateError, Located, Node, Overlay, Peer, QueryId, Request, Response,
+    RingId, Time,
 };
 
 /// One process of the virtual network.

@@ -1,3 +1,5 @@
+mod traffic;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,8 +10,7 @@ use ring::Id;
 use super::Subject;
 use super::host::{Event, Host, Status};
 use crate::{
-    Addr, CallId, Departure, Effect, Envelope, Event as News, Failure, LocateError, Located, Node, Overlay, Peer,
-    Request, Response, RingId, Start, State, Time, View,
+    Addr, Departure, Event as News, LocateError, Located, Node, Overlay, Peer, RingId, Start, State, Time, View,
 };
 
 /// The wall clock when the virtual network begins, in milliseconds.
@@ -30,6 +31,8 @@ pub struct Net<P: Overlay> {
     by_addr: BTreeMap<Addr, usize>,
     queue: BTreeMap<(Time, u64), (usize, Event<P>)>,
     events: u64,
+    /// Calls made since the beginning.
+    calls: u64,
     /// Events handled since time moved last.
     at_once: u32,
     latency: (Duration, Duration),
@@ -48,6 +51,7 @@ impl<P: Overlay> Net<P> {
             by_addr: BTreeMap::new(),
             queue: BTreeMap::new(),
             events: 0,
+            calls: 0,
             at_once: 0,
             latency: (Duration::from_micros(200), Duration::from_millis(2)),
             loss_permille: 0,
@@ -266,6 +270,11 @@ impl<P: Overlay> Net<P> {
         self.hosts[number].is_up() && self.hosts[number].node.view().state == State::Ready
     }
 
+    /// Calls that all hosts together have made so far.
+    pub fn calls(&self) -> u64 {
+        self.calls
+    }
+
     /// The overlay under test.
     pub fn subject(&self) -> &Subject<P> {
         &self.subject
@@ -309,159 +318,6 @@ impl<P: Overlay> Net<P> {
     /// Ends the test, with the seed and the time.
     pub fn fail(&self, why: impl std::fmt::Display) -> ! {
         panic!("{why}\n  (seed {}, {:?} after the start)", self.seed, self.now.since(Time(1_000_000)))
-    }
-
-    /// Handles the next event that is due by `until`; false if there is none.
-    fn advance(&mut self, until: Option<Time>) -> bool {
-        let Some(entry) = self.queue.first_entry() else { return false };
-        if until.is_some_and(|until| entry.key().0 > until) {
-            return false;
-        }
-        let ((at, _), (number, event)) = entry.remove_entry();
-        if std::env::var("NETTRACE").is_ok() && !matches!(event, Event::Wake { .. }) && at.0 > std::env::var("NETTRACE").unwrap().parse::<u64>().unwrap_or(0) {
-            let d = format!("{event:?}"); println!("{:?} -> {number} {:?}: {}", at.since(Time(1_000_000)), self.hosts[number].status, &d[..d.len().min(1500)]);
-        }
-        self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
-        if self.at_once > AT_ONCE_MAX {
-            self.fail(format!("time stands still at {event:?} of host {number}"));
-        }
-        self.now = self.now.max(at);
-        match self.hosts[number].status {
-            Status::Paused => self.hosts[number].held.push(event),
-            Status::Up | Status::Down => self.handle(number, event),
-        }
-        true
-    }
-
-    fn handle(&mut self, number: usize, event: Event<P>) {
-        let (now, life, up) = (self.now, self.hosts[number].life, self.hosts[number].is_up());
-        match event {
-            Event::Wake { life: meant } => {
-                if up && meant == life && self.hosts[number].wake.is_some_and(|wake| wake <= now) {
-                    self.hosts[number].wake = None;
-                    self.hosts[number].node.tick(now);
-                    self.carry_out(number);
-                }
-            }
-            Event::Reply { from, life: meant, call, result, rtt } => {
-                let heard = from.is_none_or(|from| self.hosts[from].group == self.hosts[number].group);
-                if up && meant == life && heard && self.hosts[number].open.remove(&call) {
-                    self.hosts[number].node.on_reply(now, call, result, rtt);
-                    self.carry_out(number);
-                }
-            }
-            Event::Request { from, from_life, call, envelope, request } => {
-                if self.hosts[from].group != self.hosts[number].group {
-                    return;
-                }
-                let result = match up {
-                    true => self.hosts[number].node.serve(now, &envelope, request).map_err(Failure::Refused),
-                    false => Err(Failure::Unreachable),
-                };
-                self.reply(number, from, from_life, call, result);
-                self.carry_out(number);
-            }
-        }
-    }
-
-    fn reply(
-        &mut self,
-        number: usize,
-        to: usize,
-        life: u32,
-        call: CallId,
-        result: Result<Response<P>, Failure>,
-    ) {
-        if !self.is_lost() {
-            let (back, there) = (self.delay(), self.delay());
-            let rtt = result.is_ok().then_some(back + there);
-            self.schedule(back, to, Event::Reply { from: Some(number), life, call, result, rtt });
-        }
-    }
-
-    /// Does what a host's node wants done, and notes when it wants to be woken.
-    fn carry_out(&mut self, number: usize) {
-        while self.hosts[number].is_up()
-            && let Some(effect) = self.hosts[number].node.poll_effect()
-        {
-            match effect {
-                Effect::Call { call, addr, envelope, request, timeout } => {
-                    self.send(number, call, &addr, envelope, request, timeout);
-                }
-                Effect::Located { query, result } => {
-                    self.hosts[number].found.insert(query, result);
-                }
-                Effect::Event(news) => self.note(number, news),
-            }
-        }
-        let host = &mut self.hosts[number];
-        let wake = host.node.next_wake().map(|wake| wake.max(self.now));
-        if host.is_up()
-            && let Some(wake) = wake
-            && host.wake != Some(wake)
-        {
-            host.wake = Some(wake);
-            let life = host.life;
-            self.schedule(wake.since(self.now), number, Event::Wake { life });
-        }
-    }
-
-    fn send(
-        &mut self,
-        number: usize,
-        call: CallId,
-        addr: &Addr,
-        envelope: Envelope,
-        request: Request<P>,
-        timeout: Duration,
-    ) {
-        let life = self.hosts[number].life;
-        if !self.hosts[number].open.insert(call) {
-            self.fail(format!("host {number} used {call:?} twice"));
-        }
-        let late = Event::Reply { from: None, life, call, result: Err(Failure::TimedOut), rtt: None };
-        self.schedule(timeout, number, late);
-        match self.by_addr.get(addr).copied() {
-            None => {
-                let result = Err(Failure::Unreachable);
-                let delay = self.delay();
-                self.schedule(delay, number, Event::Reply { from: None, life, call, result, rtt: None });
-            }
-            Some(_) if self.is_lost() => {}
-            Some(to) => {
-                let delay = self.delay();
-                self.schedule(delay, to, Event::Request { from: number, from_life: life, call, envelope, request });
-            }
-        }
-    }
-
-    fn note(&mut self, number: usize, news: News) {
-        let host = &mut self.hosts[number];
-        match &news {
-            News::Ring { ring, .. } => host.ring = Some(*ring),
-            News::State(State::Left) => {
-                host.status = Status::Down;
-                host.life += 1;
-                host.open.clear();
-            }
-            _ => {}
-        }
-        host.news.push(news);
-    }
-
-    fn schedule(&mut self, after: Duration, number: usize, event: Event<P>) {
-        self.events += 1;
-        self.queue.insert((self.now.plus(after), self.events), (number, event));
-    }
-
-    fn delay(&mut self) -> Duration {
-        let (least, most) = self.latency;
-        let micros = self.rng.random_range(least.as_micros() as u64..=most.as_micros() as u64);
-        Duration::from_micros(micros)
-    }
-
-    fn is_lost(&mut self) -> bool {
-        self.loss_permille > 0 && self.rng.random_range(0..1_000) < self.loss_permille
     }
 }
 

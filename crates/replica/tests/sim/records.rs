@@ -47,6 +47,10 @@ enum Listed {
 }
 
 impl World {
+    fn rng_below(&mut self, limit: usize) -> usize {
+        self.below(limit as u64) as usize
+    }
+
     pub(crate) fn key_id(&self, key: u64) -> Id {
         self.space.id(key).unwrap()
     }
@@ -230,7 +234,9 @@ impl World {
     /// The primary of a key as far as the nodes know, followed from the owner.
     fn primary_of(&mut self, key: u64) -> Option<(usize, Holding)> {
         let id = self.key_id(key);
-        let mut node = *self.owners(id).first()?;
+        let ring = self.ring();
+        let asked = ring.get(self.rng_below(ring.len()))?;
+        let mut node = *self.owners_seen_by(*asked, id).first()?;
         for _ in 0..4 {
             let holding = self.nodes[node].holdings.find(id)?.clone();
             match holding.role {

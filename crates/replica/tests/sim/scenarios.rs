@@ -346,3 +346,63 @@ fn whoever_announced_a_stop_is_waited_for() {
         world.heal();
     }
 }
+
+#[test]
+fn a_partition_loses_nothing_and_heals() {
+    for seed in seeds(80) {
+        let count = 4 + (seed % 4) as usize;
+        let weather = if seed % 2 == 0 { CALM } else { ROUGH };
+        let mut world = grown(seed, count, 1 + (seed % 4) as usize, None, weather);
+        for _ in 0..4 {
+            let pause = world.below(4 * SECOND);
+            world.work(pause);
+            let other_side: Vec<usize> = (0..count).filter(|_| world.chance(400)).collect();
+            world.part(&other_side);
+            let pause = world.below(6 * SECOND);
+            world.work(pause);
+            if world.chance(600) {
+                world.part(&[]);
+            }
+        }
+        world.part(&[]);
+        world.heal();
+        assert_eq!(world.forced + world.begun_empty, 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn who_comes_back_after_others_went_on_brings_its_records() {
+    for seed in seeds(40) {
+        let mut world = grown(seed, 6, 1 + (seed % 3) as usize, Some(5), CALM);
+        world.work(3 * SECOND);
+        world.heal();
+        let ring = world.ring();
+        let first = world.below(6) as usize;
+        let gone = [ring[first], ring[(first + 1) % 6]];
+        for node in gone {
+            world.crash(node);
+        }
+        world.work(15 * SECOND);
+        assert!(world.forced + world.begun_empty > 0, "seed {seed}: nobody went on");
+        world.excused = true;
+        for node in gone {
+            world.restart(node, true);
+            let pause = world.below(4 * SECOND);
+            world.work(pause);
+        }
+        world.heal();
+    }
+}
+
+#[test]
+fn a_ring_at_rest_says_little() {
+    let mut world = grown(1, 6, 3, Some(5), CALM);
+    world.work(3 * SECOND);
+    world.heal();
+    world.run(30 * SECOND);
+    let before = world.calls;
+    world.run(100 * SECOND);
+    // A primary tells two members every two seconds.
+    let calls_of_a_node_per_second = (world.calls - before) as f64 / 600.0;
+    assert!(calls_of_a_node_per_second < 1.5, "{calls_of_a_node_per_second}");
+}

@@ -52,6 +52,8 @@ pub(crate) struct Node {
     pub(crate) life: u64,
     pub(crate) up: bool,
     pub(crate) paused: bool,
+    /// Nodes on different sides of a partition do not reach each other.
+    pub(crate) side: u8,
     /// Others can see it in the ring.
     pub(crate) in_ring: bool,
     pub(crate) leaving: bool,
@@ -86,6 +88,8 @@ pub(crate) struct World {
     /// Survivors may have gone on without some records.
     pub(crate) excused: bool,
     pub(crate) trace: bool,
+    /// Calls of the machines so far.
+    pub(crate) calls: u64,
     events: BTreeMap<(u64, u64), Scheduled>,
     sequence: u64,
     stores: u64,
@@ -110,6 +114,7 @@ impl World {
             begun_empty: 0,
             excused: false,
             trace: std::env::var("TRACE").is_ok(),
+            calls: 0,
             events: BTreeMap::new(),
             sequence: 0,
             stores: 0,
@@ -204,6 +209,7 @@ impl World {
             life: 1,
             up: true,
             paused: false,
+            side: 0,
             in_ring: false,
             leaving: false,
             left: false,
@@ -277,6 +283,15 @@ impl World {
         self.sweep_later(node);
     }
 
+    /// Cuts the world in two.
+    pub(crate) fn part(&mut self, other_side: &[usize]) {
+        self.log(|| format!("cut off {other_side:?}"));
+        for node in 0..self.nodes.len() {
+            self.nodes[node].side = u8::from(other_side.contains(&node));
+        }
+        self.changed();
+    }
+
     pub(crate) fn pause(&mut self, node: usize, duration: u64) {
         self.log(|| format!("pause {node} for {} s", duration / SECOND));
         let life = self.nodes[node].life;
@@ -340,6 +355,10 @@ impl World {
         node.up && node.in_ring && !node.paused
     }
 
+    fn reaches(&self, one: usize, other: usize) -> bool {
+        self.nodes[one].side == self.nodes[other].side
+    }
+
     /// Nodes in the ring, by identifier.
     pub(crate) fn ring(&self) -> Vec<usize> {
         let mut ring: Vec<usize> = (0..self.nodes.len()).filter(|node| self.visible(*node)).collect();
@@ -349,7 +368,17 @@ impl World {
 
     /// The owner of an identifier, then the next ones.
     pub(crate) fn owners(&self, id: Id) -> Vec<usize> {
-        let ring = self.ring();
+        self.in_line(self.ring(), id)
+    }
+
+    /// The same as far as this node can reach.
+    pub(crate) fn owners_seen_by(&self, node: usize, id: Id) -> Vec<usize> {
+        let mut ring = self.ring();
+        ring.retain(|other| self.reaches(node, *other));
+        self.in_line(ring, id)
+    }
+
+    fn in_line(&self, ring: Vec<usize>, id: Id) -> Vec<usize> {
         let first = ring.iter().position(|node| self.nodes[*node].id >= id).unwrap_or(0);
         ring.iter().cycle().skip(first).take(ring.len()).copied().collect()
     }
@@ -370,7 +399,7 @@ impl World {
     fn show_view(&mut self, node: usize) {
         let mut known = Vec::new();
         for other in 0..self.nodes.len() {
-            let alive = self.visible(other);
+            let alive = self.visible(other) && self.reaches(node, other);
             if other == node || self.nodes[other].left {
                 continue;
             }
@@ -390,7 +419,7 @@ impl World {
         };
         let mut shares = Vec::new();
         if self.visible(node) {
-            let holders: Vec<usize> = self.owners(me.id);
+            let holders: Vec<usize> = self.owners_seen_by(node, me.id);
             let before = *holders.last().unwrap();
             let range = Range::new(self.nodes[before].id, me.id);
             let most = self.config.replicas + 2;
@@ -444,6 +473,7 @@ impl World {
         match effect {
             Effect::Call { call, to, request, timeout } => {
                 let from = self.member(node);
+                self.calls += 1;
                 self.log(|| format!("  {node} -> {}: {request:?}", self.node_of(&to)));
                 let done = move |world: &mut World, result: Result<Response, Failure>| {
                     let now = world.time();
@@ -473,7 +503,7 @@ impl World {
                 self.log(|| format!("  {node} locates {target}"));
                 let delay = 5 * MS + self.below(200 * MS);
                 self.at(delay, Some(node), move |world| {
-                    let owner = world.owners(target).first().map(|owner| world.peer(*owner));
+                    let owner = world.owners_seen_by(node, target).first().map(|owner| world.peer(*owner));
                     let owner = owner.filter(|_| !world.chance(world.weather.lost));
                     let now = world.time();
                     world.nodes[node].control.on_located(now, target, owner);
@@ -530,6 +560,9 @@ impl World {
             let way = 200 + self.below(self.weather.latency_max);
             let (serve, finish) = (Rc::clone(&serve), finish.clone());
             self.at(way, None, move |world| {
+                if !world.reaches(from, there) {
+                    return;
+                }
                 if !world.nodes[there].up {
                     if world.chance(700) {
                         world.at(way, Some(from), move |world| finish(world, Err(Failure::Unreachable)));
@@ -547,7 +580,7 @@ impl World {
                     } else {
                         Err(Failure::Refused(Refusal::Gone))
                     };
-                    if !world.chance(world.weather.lost) {
+                    if !world.chance(world.weather.lost) && world.reaches(from, there) {
                         let back = 200 + world.below(world.weather.latency_max);
                         world.at(back, Some(from), move |world| finish(world, result));
                     }
