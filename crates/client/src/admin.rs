@@ -34,9 +34,7 @@ impl Client {
     /// [`Error::Unreachable`] also when the owner can't be found; [`Error::InvalidArgument`] for an impossible key.
     pub async fn lookup(&self, key: impl Into<Bytes>) -> Result<v1::LookupResponse, Error> {
         let target = v1::lookup_request::Target::Key(key.into());
-        ask!(self.lookup(v1::LookupRequest {
-            target: Some(target.clone())
-        }))
+        ask!(self.lookup(v1::LookupRequest { target: Some(target.clone()) }))
     }
 
     /// The route to the owner of an identifier, ⌈m/8⌉ bytes.
@@ -45,9 +43,7 @@ impl Client {
     /// As for [`Client::lookup`].
     pub async fn lookup_id(&self, id: impl Into<Bytes>) -> Result<v1::LookupResponse, Error> {
         let target = v1::lookup_request::Target::Id(id.into());
-        ask!(self.lookup(v1::LookupRequest {
-            target: Some(target.clone())
-        }))
+        ask!(self.lookup(v1::LookupRequest { target: Some(target.clone()) }))
     }
 
     /// The node's own routing state.
@@ -93,8 +89,6 @@ impl Client {
 
     fn admin(&self, channel: Channel) -> AdminClient<Channel> {
         let limit = self.message_bytes_max();
-        AdminClient::new(channel)
-            .max_decoding_message_size(limit)
-            .max_encoding_message_size(limit)
+        AdminClient::new(channel).max_decoding_message_size(limit).max_encoding_message_size(limit)
     }
 }

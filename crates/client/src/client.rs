@@ -11,9 +11,7 @@ use transport::v1::kv_client::KvClient;
 use wire::v1;
 
 use crate::outcome::Outcome;
-use crate::{
-    Attempt, Attempts, Config, DeleteOptions, Endpoint, Error, Peer, PutOptions, Receipt, Record,
-};
+use crate::{Attempt, Attempts, Config, DeleteOptions, Endpoint, Error, Peer, PutOptions, Receipt, Record};
 
 /// Talks to a cluster through a few of its nodes.
 #[derive(Clone, Debug)]
@@ -52,34 +50,19 @@ impl Client {
     ///
     /// # Errors
     /// As for [`Client::new`].
-    pub fn with_config<E: AsRef<str>>(
-        endpoints: impl IntoIterator<Item = E>,
-        config: Config,
-    ) -> Result<Self, Error> {
+    pub fn with_config<E: AsRef<str>>(endpoints: impl IntoIterator<Item = E>, config: Config) -> Result<Self, Error> {
         let parse = |text: E| Ok(text.as_ref().parse()?);
-        let endpoints = endpoints
-            .into_iter()
-            .map(parse)
-            .collect::<Result<Vec<Endpoint>, Error>>()?;
+        let endpoints = endpoints.into_iter().map(parse).collect::<Result<Vec<Endpoint>, Error>>()?;
         let alone = endpoints.len() == 1;
         let dial = |endpoint: Endpoint| {
             let channel = endpoint.channel(&config, alone)?;
             Ok((endpoint, channel))
         };
-        let endpoints = endpoints
-            .into_iter()
-            .map(dial)
-            .collect::<Result<Vec<_>, Error>>()?;
+        let endpoints = endpoints.into_iter().map(dial).collect::<Result<Vec<_>, Error>>()?;
         if endpoints.is_empty() {
             return Err(Error::InvalidArgument("no endpoint was given".to_owned()));
         }
-        Ok(Self {
-            inner: Arc::new(Inner {
-                endpoints,
-                preferred: AtomicUsize::new(0),
-                config,
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { endpoints, preferred: AtomicUsize::new(0), config }) })
     }
 
     /// The endpoints, in the order given.
@@ -105,11 +88,7 @@ impl Client {
             condition: options.condition.map(Into::into),
         };
         self.within_limit(request.key.len() + request.value.len())?;
-        let resend = if options.condition.is_some() {
-            Resend::Unsent
-        } else {
-            Resend::Always
-        };
+        let resend = if options.condition.is_some() { Resend::Unsent } else { Resend::Always };
         let call = |channel, time| {
             let request = timed(request.clone(), time);
             async move { self.kv(channel).put(request).await }
@@ -137,10 +116,7 @@ impl Client {
         Ok(Record {
             id: answer.id,
             value: answer.value,
-            version: answer
-                .version
-                .ok_or_else(|| incomplete(endpoint, "version"))?
-                .into(),
+            version: answer.version.ok_or_else(|| incomplete(endpoint, "version"))?.into(),
             expires_at,
             served_by: answer.served_by.map(Peer::from),
         })
@@ -150,21 +126,10 @@ impl Client {
     ///
     /// # Errors
     /// As for [`Client::put`].
-    pub async fn delete(
-        &self,
-        key: impl Into<Bytes>,
-        options: DeleteOptions,
-    ) -> Result<Receipt, Error> {
-        let request = v1::DeleteRequest {
-            key: key.into(),
-            condition: options.condition.map(Into::into),
-        };
+    pub async fn delete(&self, key: impl Into<Bytes>, options: DeleteOptions) -> Result<Receipt, Error> {
+        let request = v1::DeleteRequest { key: key.into(), condition: options.condition.map(Into::into) };
         self.within_limit(request.key.len())?;
-        let resend = if options.condition.is_some() {
-            Resend::Unsent
-        } else {
-            Resend::Always
-        };
+        let resend = if options.condition.is_some() { Resend::Unsent } else { Resend::Always };
         let call = |channel, time| {
             let request = timed(request.clone(), time);
             async move { self.kv(channel).delete(request).await }
@@ -174,19 +139,12 @@ impl Client {
     }
 
     /// One call, at one endpoint after the other until one serves it or the time is over.
-    pub(crate) async fn attempt<T, F, Fut>(
-        &self,
-        resend: Resend,
-        call: F,
-    ) -> Result<(T, &Endpoint), Error>
+    pub(crate) async fn attempt<T, F, Fut>(&self, resend: Resend, call: F) -> Result<(T, &Endpoint), Error>
     where
         F: Fn(Channel, Duration) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
-        let (total, first) = (
-            self.inner.endpoints.len(),
-            self.inner.preferred.load(Ordering::Relaxed),
-        );
+        let (total, first) = (self.inner.endpoints.len(), self.inner.preferred.load(Ordering::Relaxed));
         let order = (0..total).map(|step| (first + step) % total);
         let (answer, place) = self.attempt_in(order, resend, call).await?;
         self.inner.preferred.store(place, Ordering::Relaxed);
@@ -224,12 +182,7 @@ impl Client {
                 Ok(Err(status)) => Outcome::of(&status),
                 Err(_) => Outcome::TimedOut("no answer".to_owned()),
             };
-            let mut tried = |why| {
-                attempts.0.push(Attempt {
-                    endpoint: endpoint.to_string(),
-                    why,
-                })
-            };
+            let mut tried = |why| attempts.0.push(Attempt { endpoint: endpoint.to_string(), why });
             match outcome {
                 Outcome::Final(error) => return Err(error),
                 Outcome::NotDone(why) => tried(why),
@@ -252,9 +205,7 @@ impl Client {
 
     fn kv(&self, channel: Channel) -> KvClient<Channel> {
         let limit = self.message_bytes_max();
-        KvClient::new(channel)
-            .max_decoding_message_size(limit)
-            .max_encoding_message_size(limit)
+        KvClient::new(channel).max_decoding_message_size(limit).max_encoding_message_size(limit)
     }
 
     /// Says in plain words what the transport would say in its own.
@@ -280,32 +231,17 @@ pub(crate) fn timed<M>(message: M, time: Duration) -> Request<M> {
 fn ttl_ms(ttl: Duration) -> Result<u64, Error> {
     match u64::try_from(ttl.as_millis()) {
         Ok(ms @ 1..) => Ok(ms),
-        _ => Err(Error::InvalidArgument(
-            "ttl: at least one millisecond".to_owned(),
-        )),
+        _ => Err(Error::InvalidArgument("ttl: at least one millisecond".to_owned())),
     }
 }
 
-fn receipt(
-    id: Bytes,
-    version: Option<v1::Version>,
-    acks: Vec<v1::Ack>,
-    endpoint: &Endpoint,
-) -> Result<Receipt, Error> {
-    let version = version
-        .ok_or_else(|| incomplete(endpoint, "version"))?
-        .into();
-    Ok(Receipt {
-        id,
-        version,
-        acks: acks.into_iter().map(Into::into).collect(),
-    })
+fn receipt(id: Bytes, version: Option<v1::Version>, acks: Vec<v1::Ack>, endpoint: &Endpoint) -> Result<Receipt, Error> {
+    let version = version.ok_or_else(|| incomplete(endpoint, "version"))?.into();
+    Ok(Receipt { id, version, acks: acks.into_iter().map(Into::into).collect() })
 }
 
 fn incomplete(endpoint: &Endpoint, field: &str) -> Error {
-    Error::Other(format!(
-        "{endpoint} answered without `{field}`: is it a node of this version?"
-    ))
+    Error::Other(format!("{endpoint} answered without `{field}`: is it a node of this version?"))
 }
 
 #[cfg(test)]

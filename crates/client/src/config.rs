@@ -14,18 +14,13 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(5),
-            connect_timeout: None,
-            message_bytes_max: (4 << 20) + (64 << 10),
-        }
+        Self { timeout: Duration::from_secs(5), connect_timeout: None, message_bytes_max: (4 << 20) + (64 << 10) }
     }
 }
 
 impl Config {
     pub(crate) fn connect_timeout(&self) -> Duration {
-        self.connect_timeout
-            .unwrap_or((self.timeout / 4).min(Duration::from_secs(2)))
+        self.connect_timeout.unwrap_or((self.timeout / 4).min(Duration::from_secs(2)))
     }
 
     /// While an answer is awaited, the other side is pinged this often…
@@ -36,11 +31,7 @@ impl Config {
     /// …and given up when it is silent for this long. A stopped process keeps its connections open and answers
     /// nothing: this is how the next endpoint, if there is one, gets its turn before the time is over.
     pub(crate) fn ping_timeout(&self, alone: bool) -> Duration {
-        let patience = if alone {
-            self.timeout
-        } else {
-            (self.timeout / 4).min(Duration::from_secs(2))
-        };
+        let patience = if alone { self.timeout } else { (self.timeout / 4).min(Duration::from_secs(2)) };
         patience.max(Duration::from_millis(100))
     }
 }

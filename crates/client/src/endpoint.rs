@@ -25,12 +25,8 @@ impl Endpoint {
 
     /// A channel that connects when it is first used, and again whenever it has to. Less patient when it is not `alone`.
     pub(crate) fn channel(&self, config: &Config, alone: bool) -> Result<Channel, EndpointError> {
-        let error = |_| EndpointError {
-            text: self.0.clone(),
-            why: "the host is not one",
-        };
-        let endpoint =
-            tonic::transport::Endpoint::from_shared(format!("http://{}", self.0)).map_err(error)?;
+        let error = |_| EndpointError { text: self.0.clone(), why: "the host is not one" };
+        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", self.0)).map_err(error)?;
         Ok(endpoint
             .connect_timeout(config.connect_timeout())
             .http2_keep_alive_interval(config.ping_interval())
@@ -46,13 +42,8 @@ impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let error = |why| EndpointError {
-            text: text.to_owned(),
-            why,
-        };
-        let (host, port) = text
-            .rsplit_once(':')
-            .ok_or_else(|| error("the port is missing"))?;
+        let error = |why| EndpointError { text: text.to_owned(), why };
+        let (host, port) = text.rsplit_once(':').ok_or_else(|| error("the port is missing"))?;
         match port.parse::<u16>() {
             Ok(0) | Err(_) => return Err(error("the port is not a number from 1 to 65535")),
             Ok(_) => {}
@@ -64,10 +55,7 @@ impl FromStr for Endpoint {
         if host.contains(':') && !bracketed {
             return Err(error("an IPv6 address goes in brackets"));
         }
-        if host
-            .chars()
-            .any(|c| c.is_whitespace() || "/@?#,".contains(c))
-        {
+        if host.chars().any(|c| c.is_whitespace() || "/@?#,".contains(c)) {
             return Err(error("the host is not one"));
         }
         Ok(Self(text.to_owned()))
@@ -86,17 +74,8 @@ mod tests {
 
     #[test]
     fn hosts_names_and_bracketed_addresses_are_endpoints() {
-        for text in [
-            "127.0.0.1:7160",
-            "node1:7160",
-            "[::1]:7160",
-            "a.b.example:1",
-        ] {
-            assert_eq!(
-                text.parse::<Endpoint>()
-                    .map(|endpoint| endpoint.to_string()),
-                Ok(text.to_owned())
-            );
+        for text in ["127.0.0.1:7160", "node1:7160", "[::1]:7160", "a.b.example:1"] {
+            assert_eq!(text.parse::<Endpoint>().map(|endpoint| endpoint.to_string()), Ok(text.to_owned()));
         }
     }
 

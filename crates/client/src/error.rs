@@ -33,9 +33,7 @@ pub enum Error {
     },
     /// A conditional write, a leave or a join was sent and no answer came back. It may or may not have been carried
     /// out; a conditional write sent again could fail on its own success.
-    #[error(
-        "outcome unknown: {0}; it may or may not have been carried out, so look before trying again"
-    )]
+    #[error("outcome unknown: {0}; it may or may not have been carried out, so look before trying again")]
     OutcomeUnknown(String),
     /// The request is one that no node would carry out: names the field and the limit.
     #[error("{0}")]
@@ -76,11 +74,7 @@ impl fmt::Display for Attempts {
 
 /// `5s`, `250ms`.
 fn humane(time: Duration) -> String {
-    if time.subsec_millis() == 0 {
-        format!("{}s", time.as_secs())
-    } else {
-        format!("{}ms", time.as_millis())
-    }
+    if time.subsec_millis() == 0 { format!("{}s", time.as_secs()) } else { format!("{}ms", time.as_millis()) }
 }
 
 #[cfg(test)]
@@ -89,29 +83,16 @@ mod tests {
 
     #[test]
     fn an_unreachable_cluster_says_what_came_of_each_endpoint() {
-        let attempt = |endpoint: &str, why: &str| Attempt {
-            endpoint: endpoint.into(),
-            why: why.into(),
-        };
-        let error = Error::Unreachable(Attempts(vec![
-            attempt("a:1", "connection refused"),
-            attempt("b:2", "still joining"),
-        ]));
-        assert_eq!(
-            error.to_string(),
-            "no endpoint could serve this: a:1 (connection refused), b:2 (still joining)"
-        );
+        let attempt = |endpoint: &str, why: &str| Attempt { endpoint: endpoint.into(), why: why.into() };
+        let error =
+            Error::Unreachable(Attempts(vec![attempt("a:1", "connection refused"), attempt("b:2", "still joining")]));
+        assert_eq!(error.to_string(), "no endpoint could serve this: a:1 (connection refused), b:2 (still joining)");
     }
 
     #[test]
     fn a_time_out_says_how_long_it_waited() {
-        let error = |ms| {
-            Error::TimedOut {
-                after: Duration::from_millis(ms),
-                attempts: Attempts::default(),
-            }
-            .to_string()
-        };
+        let error =
+            |ms| Error::TimedOut { after: Duration::from_millis(ms), attempts: Attempts::default() }.to_string();
         assert!(error(5000).starts_with("timed out after 5s"));
         assert!(error(250).starts_with("timed out after 250ms"));
     }

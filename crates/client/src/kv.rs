@@ -15,10 +15,7 @@ pub struct Peer {
 
 impl From<wire::v1::Peer> for Peer {
     fn from(wire: wire::v1::Peer) -> Self {
-        Self {
-            id: wire.id,
-            addr: wire.addr,
-        }
+        Self { id: wire.id, addr: wire.addr }
     }
 }
 
@@ -95,12 +92,6 @@ impl From<Condition> for wire::v1::Condition {
 
 impl From<wire::v1::Ack> for Ack {
     fn from(wire: wire::v1::Ack) -> Self {
-        Self {
-            peer: Peer {
-                id: wire.id,
-                addr: wire.addr,
-            },
-            durable: wire.durable,
-        }
+        Self { peer: Peer { id: wire.id, addr: wire.addr }, durable: wire.durable }
     }
 }

@@ -40,8 +40,8 @@ impl Outcome {
     fn of_transport(status: &Status, cause: &(dyn StdError + 'static)) -> Self {
         let chain = || std::iter::successors(Some(cause), |error| (*error).source());
         let why = match chain().find_map(|error| error.downcast_ref::<io::Error>()) {
-            Some(error) if error.kind() != io::ErrorKind::Other => error.kind().to_string(),
-            _ => chain().last().map(ToString::to_string).unwrap_or_default(),
+            Some(error) => in_a_word(error),
+            None => chain().last().map(ToString::to_string).unwrap_or_default(),
         };
         if chain().any(|error| error.is::<ConnectError>()) {
             return Self::NotDone(why);
@@ -50,9 +50,7 @@ impl Outcome {
             return Self::TimedOut("no answer".to_owned());
         }
         match status.code() {
-            Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled => {
-                Self::Unclear(why)
-            }
+            Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled => Self::Unclear(why),
             _ => Self::of_answer(status),
         }
     }
@@ -63,26 +61,18 @@ impl Outcome {
             Code::Unavailable => Self::of_unavailable(status, message),
             Code::DeadlineExceeded => Self::TimedOut(message),
             Code::NotFound => Self::Final(Error::NotFound),
-            Code::FailedPrecondition => Self::Final(Error::ConditionFailed {
-                current: current_version(status),
-                message,
-            }),
-            Code::InvalidArgument | Code::OutOfRange => {
-                Self::Final(Error::InvalidArgument(message))
+            Code::FailedPrecondition => {
+                Self::Final(Error::ConditionFailed { current: current_version(status), message })
             }
-            Code::PermissionDenied | Code::Unauthenticated => {
-                Self::Final(Error::PermissionDenied(message))
-            }
+            Code::InvalidArgument | Code::OutOfRange => Self::Final(Error::InvalidArgument(message)),
+            Code::PermissionDenied | Code::Unauthenticated => Self::Final(Error::PermissionDenied(message)),
             code if message.is_empty() => Self::Final(Error::Other(code.description().to_owned())),
             _ => Self::Final(Error::Other(message)),
         }
     }
 
     fn of_unavailable(status: &Status, message: String) -> Self {
-        let reason = status
-            .metadata()
-            .get(REASON)
-            .and_then(|reason| reason.to_str().ok());
+        let reason = status.metadata().get(REASON).and_then(|reason| reason.to_str().ok());
         match reason {
             Some("quorum") => Self::Final(Error::QuorumNotMet(message)),
             Some(_) if !status.metadata().contains_key(OUTCOME) => Self::NotDone(message),
@@ -91,12 +81,19 @@ impl Outcome {
     }
 }
 
+/// The kind where it says it all, without the number of the system's error.
+fn in_a_word(error: &io::Error) -> String {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, TimedOut, UnexpectedEof};
+    match error.kind() {
+        BrokenPipe | ConnectionAborted | ConnectionRefused | ConnectionReset | TimedOut | UnexpectedEof => {
+            error.kind().to_string()
+        }
+        _ => error.to_string(),
+    }
+}
+
 fn current_version(status: &Status) -> Option<Version> {
-    let bytes = status
-        .metadata()
-        .get_bin(CURRENT_VERSION)?
-        .to_bytes()
-        .ok()?;
+    let bytes = status.metadata().get_bin(CURRENT_VERSION)?.to_bytes().ok()?;
     wire::v1::Version::decode(bytes).ok().map(Version::from)
 }
 
@@ -108,9 +105,7 @@ mod tests {
 
     fn unavailable(reason: &'static str) -> Status {
         let mut status = Status::unavailable("the node's words");
-        status
-            .metadata_mut()
-            .insert(REASON, reason.parse().unwrap());
+        status.metadata_mut().insert(REASON, reason.parse().unwrap());
         status
     }
 
@@ -120,9 +115,7 @@ mod tests {
         for reason in ["joining", "leaving", "unreachable"] {
             let mut status = unavailable(reason);
             assert_eq!(Outcome::of(&status), Outcome::NotDone(words.clone()));
-            status
-                .metadata_mut()
-                .insert(OUTCOME, "unknown".parse().unwrap());
+            status.metadata_mut().insert(OUTCOME, "unknown".parse().unwrap());
             assert_eq!(Outcome::of(&status), Outcome::Unclear(words.clone()));
         }
     }

@@ -25,19 +25,13 @@ pub struct VersionError(String);
 
 impl From<wire::v1::Version> for Version {
     fn from(wire: wire::v1::Version) -> Self {
-        Self {
-            clock: wire.clock,
-            store: wire.store,
-        }
+        Self { clock: wire.clock, store: wire.store }
     }
 }
 
 impl From<Version> for wire::v1::Version {
     fn from(version: Version) -> Self {
-        Self {
-            clock: version.clock,
-            store: version.store,
-        }
+        Self { clock: version.clock, store: version.store }
     }
 }
 
@@ -54,17 +48,10 @@ impl FromStr for Version {
         let error = || VersionError(text.to_owned());
         let number = |digits: &str| {
             let plain = digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-            if plain {
-                u64::from_str_radix(digits, 16).map_err(|_| error())
-            } else {
-                Err(error())
-            }
+            if plain { u64::from_str_radix(digits, 16).map_err(|_| error()) } else { Err(error()) }
         };
         let (clock, store) = text.split_once('-').ok_or_else(error)?;
-        Ok(Self {
-            clock: number(clock)?,
-            store: number(store)?,
-        })
+        Ok(Self { clock: number(clock)?, store: number(store)? })
     }
 }
 
@@ -75,14 +62,8 @@ mod tests {
     #[test]
     fn versions_order_by_clock_and_then_by_store() {
         let version = |text: &str| text.parse::<Version>().unwrap();
-        assert!(
-            version("0000000000000002-0000000000000000")
-                > version("0000000000000001-ffffffffffffffff")
-        );
-        assert!(
-            version("0000000000000001-0000000000000002")
-                > version("0000000000000001-0000000000000001")
-        );
+        assert!(version("0000000000000002-0000000000000000") > version("0000000000000001-ffffffffffffffff"));
+        assert!(version("0000000000000001-0000000000000002") > version("0000000000000001-0000000000000001"));
     }
 
     #[test]
@@ -95,10 +76,7 @@ mod tests {
             "0000000000000001",
             "000000000000000g-0000000000000001",
         ] {
-            assert!(
-                text.parse::<Version>().is_err(),
-                "`{text}` was taken for a version"
-            );
+            assert!(text.parse::<Version>().is_err(), "`{text}` was taken for a version");
         }
     }
 }

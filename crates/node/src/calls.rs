@@ -38,7 +38,7 @@ impl Calls {
     ) -> (Result<overlay::Response<P>, Failure>, Option<Duration>) {
         let (result, rtt) = self.client.call::<P>(addr, envelope, request, timeout).await;
         if let Err(CallError::Mismatch(why)) = &result {
-            tracing::warn!(%addr, why, "a node of another kind");
+            tracing::debug!(%addr, why, "a node of another kind");
         }
         (result.map_err(Failure::from), rtt)
     }

@@ -22,10 +22,7 @@ impl Time {
     /// The moment `after` from here.
     #[must_use]
     pub fn plus(self, after: Duration) -> Time {
-        Time(
-            self.0
-                .saturating_add(u64::try_from(after.as_micros()).unwrap_or(u64::MAX)),
-        )
+        Time(self.0.saturating_add(u64::try_from(after.as_micros()).unwrap_or(u64::MAX)))
     }
 
     /// How long ago `earlier` was; zero if it lies ahead.

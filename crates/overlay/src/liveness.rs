@@ -54,15 +54,8 @@ struct Entry {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Health {
     Alive,
-    Suspect {
-        misses: u32,
-        refusals: u32,
-        last: Time,
-    },
-    Dead {
-        since: Time,
-        for_good: bool,
-    },
+    Suspect { misses: u32, refusals: u32, last: Time },
+    Dead { since: Time, for_good: bool },
 }
 
 /// How a call was missed.
@@ -95,12 +88,7 @@ impl Liveness {
             misses_until_dead: config.misses_until_dead.max(1),
             known_max: config.known_max.max(2),
         };
-        Self {
-            me,
-            entries: BTreeMap::new(),
-            overall: Rtt::default(),
-            timing,
-        }
+        Self { me, entries: BTreeMap::new(), overall: Rtt::default(), timing }
     }
 
     /// `peer` spoke to us. True when that is news: it was unknown, dead, or another life of it was known.
@@ -138,21 +126,13 @@ impl Liveness {
             Health::Dead { .. } => return Verdict::Dead { news: false },
             Health::Suspect { last, .. } if sent < last => return Verdict::Suspect,
             // "In a row": silence in between starts the count of refused connections again.
-            Health::Suspect {
-                misses, refusals, ..
-            } => (misses + 1, refused * (refusals + 1)),
+            Health::Suspect { misses, refusals, .. } => (misses + 1, refused * (refusals + 1)),
             Health::Alive => (1, refused),
         };
         if misses >= until_dead || refusals >= REFUSALS_UNTIL_DEAD {
-            return Verdict::Dead {
-                news: self.bury(peer, now),
-            };
+            return Verdict::Dead { news: self.bury(peer, now) };
         }
-        entry.health = Health::Suspect {
-            misses,
-            refusals,
-            last: now,
-        };
+        entry.health = Health::Suspect { misses, refusals, last: now };
         self.evict();
         Verdict::Suspect
     }
@@ -165,10 +145,7 @@ impl Liveness {
         if matches!(entry.health, Health::Dead { .. }) {
             return false;
         }
-        entry.health = Health::Dead {
-            since: now,
-            for_good: false,
-        };
+        entry.health = Health::Dead { since: now, for_good: false };
         entry.announced = true;
         self.evict();
         true
@@ -178,10 +155,7 @@ impl Liveness {
     pub(crate) fn departed(&mut self, peer: &Peer, departure: Departure, now: Time) -> bool {
         let news = self.bury(peer, now);
         if let Some(entry) = self.entry(peer, now) {
-            entry.health = Health::Dead {
-                since: now,
-                for_good: true,
-            };
+            entry.health = Health::Dead { since: now, for_good: true };
             entry.stopped = (departure == Departure::Stop).then_some(now);
         }
         news
@@ -190,11 +164,7 @@ impl Liveness {
     /// A round trip of a call that was neither retried nor opened its connection.
     pub(crate) fn sample(&mut self, peer: &Peer, rtt: Duration) {
         self.overall.sample(rtt);
-        if let Some(entry) = self
-            .entries
-            .get_mut(&peer.id)
-            .filter(|entry| entry.peer.incarnation == peer.incarnation)
-        {
+        if let Some(entry) = self.entries.get_mut(&peer.id).filter(|entry| entry.peer.incarnation == peer.incarnation) {
             entry.rtt.sample(rtt);
         }
     }
@@ -211,45 +181,36 @@ impl Liveness {
             Some(Health::Suspect { misses, .. }) => misses.max(attempt),
             _ => attempt,
         };
-        base.saturating_mul(1 << doublings.min(16))
-            .clamp(self.timing.min, self.timing.max)
+        base.saturating_mul(1 << doublings.min(16)).clamp(self.timing.min, self.timing.max)
     }
 
     /// How long a lookup waits for `peer` before it goes on with somebody else as well: its RTO.
     pub(crate) fn patience(&self, peer: &Peer) -> Duration {
         let rto = self.rtt(peer).timeout().or(self.overall.timeout());
-        rto.unwrap_or(PATIENCE_INITIAL)
-            .clamp(self.timing.min, self.timing.max)
+        rto.unwrap_or(PATIENCE_INITIAL).clamp(self.timing.min, self.timing.max)
     }
 
     /// Dead, or an older life of a peer that is known in a newer one.
     pub(crate) fn is_dead(&self, peer: &Peer) -> bool {
         self.entries.get(&peer.id).is_some_and(|entry| {
             entry.peer.incarnation > peer.incarnation
-                || entry.peer.incarnation == peer.incarnation
-                    && matches!(entry.health, Health::Dead { .. })
+                || entry.peer.incarnation == peer.incarnation && matches!(entry.health, Health::Dead { .. })
         })
     }
 
     /// A newer life of this peer is known.
     pub(crate) fn is_outdated(&self, peer: &Peer) -> bool {
-        self.entries
-            .get(&peer.id)
-            .is_some_and(|entry| entry.peer.incarnation > peer.incarnation)
+        self.entries.get(&peer.id).is_some_and(|entry| entry.peer.incarnation > peer.incarnation)
     }
 
     /// This life of the peer announced that it goes.
     pub(crate) fn has_departed(&self, peer: &Peer) -> bool {
-        self.current(peer)
-            .is_some_and(|entry| matches!(entry.health, Health::Dead { for_good: true, .. }))
+        self.current(peer).is_some_and(|entry| matches!(entry.health, Health::Dead { for_good: true, .. }))
     }
 
     /// Identifiers that routing should go round if it can: suspects and dead ones.
     pub(crate) fn doubtful(&self) -> Vec<Id> {
-        let doubtful = self
-            .entries
-            .values()
-            .filter(|entry| entry.health != Health::Alive);
+        let doubtful = self.entries.values().filter(|entry| entry.health != Health::Alive);
         doubtful.map(|entry| entry.peer.id).collect()
     }
 
@@ -285,30 +246,19 @@ impl Liveness {
 
     /// Addresses of the dead, who may be a ring of their own by now, and of everybody else.
     pub(crate) fn addresses(&self) -> (Vec<Addr>, Vec<Addr>) {
-        let (dead, others): (Vec<&Entry>, Vec<&Entry>) = self
-            .entries
-            .values()
-            .partition(|entry| matches!(entry.health, Health::Dead { .. }));
-        let addresses = |entries: Vec<&Entry>| {
-            entries
-                .into_iter()
-                .map(|entry| entry.peer.addr.clone())
-                .collect()
-        };
+        let (dead, others): (Vec<&Entry>, Vec<&Entry>) =
+            self.entries.values().partition(|entry| matches!(entry.health, Health::Dead { .. }));
+        let addresses = |entries: Vec<&Entry>| entries.into_iter().map(|entry| entry.peer.addr.clone()).collect();
         (addresses(dead), addresses(others))
     }
 
     fn rtt(&self, peer: &Peer) -> Rtt {
-        self.current(peer)
-            .map(|entry| entry.rtt)
-            .unwrap_or_default()
+        self.current(peer).map(|entry| entry.rtt).unwrap_or_default()
     }
 
     /// What is known of this very life of the peer.
     fn current(&self, peer: &Peer) -> Option<&Entry> {
-        self.entries
-            .get(&peer.id)
-            .filter(|entry| entry.peer.incarnation == peer.incarnation)
+        self.entries.get(&peer.id).filter(|entry| entry.peer.incarnation == peer.incarnation)
     }
 
     /// The entry of this life of the peer, made if need be; none for an older life and for this node itself.
@@ -339,18 +289,10 @@ impl Liveness {
                 Health::Dead { since, .. } => Some(since),
                 _ => None,
             };
-            let dead = self
-                .entries
-                .values()
-                .filter(|entry| since(entry).is_some())
-                .count();
+            let dead = self.entries.values().filter(|entry| since(entry).is_some()).count();
             let of_the_dead = dead > self.timing.known_max / 2;
-            let candidates = self
-                .entries
-                .values()
-                .filter(|entry| since(entry).is_some() == of_the_dead);
-            let Some(victim) = candidates.min_by_key(|entry| since(entry).unwrap_or(entry.heard))
-            else {
+            let candidates = self.entries.values().filter(|entry| since(entry).is_some() == of_the_dead);
+            let Some(victim) = candidates.min_by_key(|entry| since(entry).unwrap_or(entry.heard)) else {
                 return;
             };
             let victim = victim.peer.id;

@@ -72,13 +72,7 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    pub(crate) fn new(
-        me: Peer,
-        target: Id,
-        origin: Origin,
-        parallelism: usize,
-        deadline: Time,
-    ) -> Self {
+    pub(crate) fn new(me: Peer, target: Id, origin: Origin, parallelism: usize, deadline: Time) -> Self {
         let mut lookup = Self {
             me,
             target,
@@ -112,13 +106,7 @@ impl Lookup {
 
     /// The same lookup from its beginning: time passed that this node did not live through.
     pub(crate) fn restarted(&self, deadline: Time) -> Self {
-        Self::new(
-            self.me.clone(),
-            self.target,
-            self.origin.clone(),
-            self.parallelism,
-            deadline,
-        )
+        Self::new(self.me.clone(), self.target, self.origin.clone(), self.parallelism, deadline)
     }
 
     /// What to do now. `patience`: how long to wait for a peer before going on with the next one as
@@ -143,11 +131,7 @@ impl Lookup {
         if let Some(next) = self.next_claimed(now, &patience) {
             return next;
         }
-        let waiting = self
-            .nodes
-            .values()
-            .filter(|node| node.is_awaited(now))
-            .count();
+        let waiting = self.nodes.values().filter(|node| node.is_awaited(now)).count();
         if waiting >= self.parallelism {
             return Next::Wait;
         }
@@ -162,25 +146,12 @@ impl Lookup {
 
     /// When [`Lookup::next`] has something new to say without an answer: a call becomes slow, a round begins, time is up.
     pub(crate) fn wake(&self, now: Time) -> Time {
-        let slow = self
-            .nodes
-            .values()
-            .filter_map(|node| node.slow_at)
-            .filter(|&slow| slow > now);
-        slow.chain(self.retry_at.filter(|&at| at > now))
-            .chain([self.deadline])
-            .min()
-            .unwrap_or(self.deadline)
+        let slow = self.nodes.values().filter_map(|node| node.slow_at).filter(|&slow| slow > now);
+        slow.chain(self.retry_at.filter(|&at| at > now)).chain([self.deadline]).min().unwrap_or(self.deadline)
     }
 
     /// `from` answered. `distance` is the protocol's, to the target; `rtt` that of this call.
-    pub(crate) fn on_answer(
-        &mut self,
-        from: &Peer,
-        route: Route,
-        rtt: Duration,
-        distance: impl Fn(Id) -> Id,
-    ) {
+    pub(crate) fn on_answer(&mut self, from: &Peer, route: Route, rtt: Duration, distance: impl Fn(Id) -> Id) {
         let round = self.round;
         let Some(node) = self.candidate(from) else {
             return;
@@ -192,9 +163,7 @@ impl Lookup {
         self.avoid.retain(|&id| id != from.id);
         self.namer = Some(from.id);
         if let Route::Owners { hops, arc } = &route
-            && hops
-                .first()
-                .is_some_and(|hop| hop.peer.id == from.id && hop.via == Via::Owner)
+            && hops.first().is_some_and(|hop| hop.peer.id == from.id && hop.via == Via::Owner)
         {
             self.confirmed(from.id, hops, *arc);
         } else {
@@ -205,18 +174,11 @@ impl Lookup {
     /// This node's own tables answered.
     pub(crate) fn on_own_answer(&mut self, route: Route, distance: impl Fn(Id) -> Id) {
         if let Route::Owners { hops, arc } = &route
-            && hops
-                .first()
-                .is_some_and(|hop| hop.peer.id == self.me.id && hop.via == Via::Owner)
+            && hops.first().is_some_and(|hop| hop.peer.id == self.me.id && hop.via == Via::Owner)
         {
             let owners = hops.iter().map(|hop| hop.peer.clone()).collect();
             let path = vec![self.first_step()];
-            self.located = Some(Located {
-                target: self.target,
-                owners,
-                path,
-                arc: *arc,
-            });
+            self.located = Some(Located { target: self.target, owners, path, arc: *arc });
         } else {
             self.namer = None;
             self.take_in(None, route, distance);
@@ -252,12 +214,7 @@ impl Lookup {
     /// Whoever is slow by now counts as out of reach until it answers.
     fn give_way_to_others(&mut self, now: Time) {
         let slow = |node: &&Candidate| node.has_become_slow(now);
-        let slow: Vec<Id> = self
-            .nodes
-            .values()
-            .filter(slow)
-            .map(|node| node.peer.id)
-            .collect();
+        let slow: Vec<Id> = self.nodes.values().filter(slow).map(|node| node.peer.id).collect();
         for id in slow {
             if let Some(node) = self.nodes.get_mut(&id) {
                 node.silent = true;
@@ -289,8 +246,7 @@ impl Lookup {
         let reached = answered.map(|node| node.distance).min();
         let detour = |node: &Candidate| reached.is_some_and(|reached| node.distance >= reached);
         let open = self.nodes.values().filter(|node| node.is_open(round));
-        let rank =
-            |node: &&Candidate| (detour(node), dead(&node.peer), node.distance, node.peer.id);
+        let rank = |node: &&Candidate| (detour(node), dead(&node.peer), node.distance, node.peer.id);
         let nearest = open.min_by_key(rank)?;
         let id = nearest.peer.id;
         if detour(nearest) {
@@ -310,17 +266,10 @@ impl Lookup {
     }
 
     /// Nobody is left to ask in this round: wait a little, then go back to whoever led here.
-    fn next_round(
-        &mut self,
-        now: Time,
-        patience: impl Fn(&Peer) -> Duration,
-        dead: impl Fn(&Peer) -> bool,
-    ) -> Next {
+    fn next_round(&mut self, now: Time, patience: impl Fn(&Peer) -> Duration, dead: impl Fn(&Peer) -> bool) -> Next {
         match self.retry_at {
             None => {
-                let pause = BACK_OFF
-                    .saturating_mul(1 << (self.round - 1).min(8))
-                    .min(BACK_OFF_MAX);
+                let pause = BACK_OFF.saturating_mul(1 << (self.round - 1).min(8)).min(BACK_OFF_MAX);
                 self.retry_at = Some(now.plus(pause));
                 Next::Wait
             }
@@ -344,10 +293,7 @@ impl Lookup {
             // Who was out of reach may be back by now, perhaps in a new life that nobody would name otherwise.
             self.avoid.clear();
         }
-        if let Some(node) = namer
-            .and_then(|id| self.nodes.get_mut(&id))
-            .filter(|node| !node.silent)
-        {
+        if let Some(node) = namer.and_then(|id| self.nodes.get_mut(&id)).filter(|node| !node.silent) {
             node.named_in = round;
             return;
         }
@@ -357,17 +303,8 @@ impl Lookup {
                 let id = peer.id;
                 // How far it is does not matter: it comes first, and whoever it names is nearer.
                 let farthest = self.target.space().max();
-                self.name(
-                    Hop {
-                        peer,
-                        via: Via::Cache,
-                    },
-                    None,
-                    farthest,
-                );
-                self.nodes
-                    .entry(id)
-                    .and_modify(|node| node.named_in = round);
+                self.name(Hop { peer, via: Via::Cache }, None, farthest);
+                self.nodes.entry(id).and_modify(|node| node.named_in = round);
             }
         }
     }
@@ -386,11 +323,7 @@ impl Lookup {
                     self.name(hop, from, at);
                 }
                 // Whoever answered in this round has had its say; behind it in the list nobody can own the target.
-                let answered = |id: &Id| {
-                    self.nodes
-                        .get(id)
-                        .is_some_and(|node| node.answered_in == self.round)
-                };
+                let answered = |id: &Id| self.nodes.get(id).is_some_and(|node| node.answered_in == self.round);
                 let claim = named.into_iter().take_while(|id| !answered(id));
                 self.claim = claim.filter(|id| self.nodes.contains_key(id)).collect();
             }
@@ -410,19 +343,14 @@ impl Lookup {
     /// Remembers a peer that was named. A newer life of a known one replaces it.
     fn name(&mut self, hop: Hop, named_by: Option<Id>, distance: Id) {
         let Hop { peer, via } = hop;
-        if peer.id == self.me.id
-            && (peer.incarnation == self.me.incarnation || peer.addr == self.me.addr)
-        {
+        if peer.id == self.me.id && (peer.incarnation == self.me.incarnation || peer.addr == self.me.addr) {
             // By its own tables this node is not the owner: there it says nothing of itself.
             if named_by.is_some() {
                 self.name_self(&peer);
             }
             return;
         }
-        let node = self
-            .nodes
-            .entry(peer.id)
-            .or_insert_with(|| Candidate::new(peer.clone(), distance, via, named_by));
+        let node = self.nodes.entry(peer.id).or_insert_with(|| Candidate::new(peer.clone(), distance, via, named_by));
         node.renew(peer);
     }
 
@@ -458,29 +386,17 @@ impl Lookup {
         path.push(self.first_step());
         path.reverse();
         let owners = hops.iter().map(|hop| hop.peer.clone()).collect();
-        self.located = Some(Located {
-            target: self.target,
-            owners,
-            path,
-            arc,
-        });
+        self.located = Some(Located { target: self.target, owners, path, arc });
     }
 
     fn first_step(&self) -> Step {
-        Step {
-            peer: self.me.clone(),
-            rtt: None,
-            via: None,
-        }
+        Step { peer: self.me.clone(), rtt: None, via: None }
     }
 
     fn failure(&self) -> LocateError {
         let asked = self.nodes.values().filter(|node| node.asked_in > 0);
         let silent = asked.clone().filter(|node| node.silent).count();
-        LocateError::TimedOut {
-            asked: asked.count(),
-            silent,
-        }
+        LocateError::TimedOut { asked: asked.count(), silent }
     }
 }
 

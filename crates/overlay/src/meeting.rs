@@ -101,8 +101,7 @@ impl Meeting {
     /// When a check is due; none while one is under way.
     pub(crate) fn wake(&self) -> Option<Time> {
         let urgent = self.urgent.as_ref().map(|(at, _)| *at);
-        (self.stage == Stage::Idle)
-            .then(|| urgent.map_or(self.next_check, |at| at.min(self.next_check)))
+        (self.stage == Stage::Idle).then(|| urgent.map_or(self.next_check, |at| at.min(self.next_check)))
     }
 
     /// No regular check before `next_check`.
@@ -112,9 +111,7 @@ impl Meeting {
 
     /// Somebody gave reason to look at `addr` at once. Rate-limited, so that a whole ring's messages bring about one check.
     pub(crate) fn alarm(&mut self, addr: &Addr, now: Time) {
-        let recent = self
-            .last_urgent
-            .is_some_and(|last| now.since(last) < URGENT_PERIOD);
+        let recent = self.last_urgent.is_some_and(|last| now.since(last) < URGENT_PERIOD);
         if self.urgent.is_none() && !recent {
             self.urgent = Some((now, addr.clone()));
             self.last_urgent = Some(now);
@@ -134,22 +131,15 @@ impl Meeting {
 
     /// A check is due: whom to greet. `rotation` holds kinds of addresses; every regular check takes the
     /// next kind that has any, and of it the one that `draw` picks.
-    pub(crate) fn begin(
-        &mut self,
-        now: Time,
-        next_check: Time,
-        rotation: [Vec<Addr>; 3],
-        draw: u32,
-    ) -> Option<Addr> {
+    pub(crate) fn begin(&mut self, now: Time, next_check: Time, rotation: [Vec<Addr>; 3], draw: u32) -> Option<Addr> {
         if let Some((_, addr)) = self.urgent.take_if(|(at, _)| *at <= now) {
             self.stage = Stage::Greeting;
             return Some(addr);
         }
         self.next_check = next_check;
         let kinds = rotation.len();
-        let (step, kind) = (0..kinds)
-            .map(|step| (step, &rotation[(self.turn + step) % kinds]))
-            .find(|(_, kind)| !kind.is_empty())?;
+        let (step, kind) =
+            (0..kinds).map(|step| (step, &rotation[(self.turn + step) % kinds])).find(|(_, kind)| !kind.is_empty())?;
         self.turn = (self.turn + step + 1) % kinds;
         let addr = kind.get(draw as usize % kind.len())?.clone();
         self.stage = Stage::Greeting;
@@ -163,11 +153,7 @@ impl Meeting {
 
     /// Somebody else claims this node's place there: compare the owners of identifier 0.
     pub(crate) fn compare_from(&mut self, via: Peer) {
-        self.stage = Stage::Zero {
-            via,
-            theirs: None,
-            ours: None,
-        };
+        self.stage = Stage::Zero { via, theirs: None, ours: None };
     }
 
     /// One of the two owners of identifier 0 is known. Once both are: whom to rejoin through, if this
@@ -189,10 +175,7 @@ impl Meeting {
             self.found = None;
             return None;
         }
-        if self
-            .found
-            .is_some_and(|first| now.since(first) <= FINDING_MAX_AGE)
-        {
+        if self.found.is_some_and(|first| now.since(first) <= FINDING_MAX_AGE) {
             return Some(via);
         }
         self.found = Some(now);

@@ -15,21 +15,10 @@ impl Settings {
             let found = of.0.iter().find(|(known, _)| known == name);
             found.map_or_else(|| "none".to_owned(), |(_, value)| value.clone())
         };
-        let mut names: Vec<&String> = self
-            .0
-            .iter()
-            .chain(&other.0)
-            .map(|(name, _)| name)
-            .collect();
+        let mut names: Vec<&String> = self.0.iter().chain(&other.0).map(|(name, _)| name).collect();
         names.sort();
-        let differing = names
-            .into_iter()
-            .find(|name| value(self, name) != value(other, name))?;
-        Some((
-            differing.clone(),
-            value(self, differing),
-            value(other, differing),
-        ))
+        let differing = names.into_iter().find(|name| value(self, name) != value(other, name))?;
+        Some((differing.clone(), value(self, differing), value(other, differing)))
     }
 }
 

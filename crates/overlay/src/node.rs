@@ -26,8 +26,8 @@ use crate::lookup::Origin;
 use crate::meeting::Meeting;
 use crate::starting::Search;
 use crate::{
-    Addr, CallId, Ctx, Departure, Effect, Envelope, Event, Failure, NodeConfig, Overlay, Peer,
-    QueryId, Refusal, Request, Response, RingId, Settings, Share, Start, State, Time, View,
+    Addr, CallId, Ctx, Departure, Effect, Envelope, Event, Failure, NodeConfig, Overlay, Peer, QueryId, Refusal,
+    Request, Response, RingId, Settings, Share, Start, State, Time, View,
 };
 
 /// One node of an overlay: the protocol `P`, and everything every protocol shares.
@@ -97,19 +97,8 @@ struct Told {
 
 impl<P: Overlay> Node<P> {
     /// A node that has not started. `seed` decides all its randomness.
-    pub fn new(
-        me: Peer,
-        settings: Settings,
-        config: NodeConfig,
-        protocol: P::Config,
-        seed: u64,
-    ) -> Self {
-        let start = Start {
-            seeds: Vec::new(),
-            remembered: Vec::new(),
-            disk_ring: None,
-            wall_ms: 0,
-        };
+    pub fn new(me: Peer, settings: Settings, config: NodeConfig, protocol: P::Config, seed: u64) -> Self {
+        let start = Start { seeds: Vec::new(), remembered: Vec::new(), disk_ring: None, wall_ms: 0 };
         Self {
             protocol: P::new(me.clone(), protocol),
             liveness: Liveness::new(me.id, &config),
@@ -135,12 +124,7 @@ impl<P: Overlay> Node<P> {
             next_number: 0,
             wishes: VecDeque::new(),
             effects: VecDeque::new(),
-            told: Told {
-                state: State::Searching,
-                ring: None,
-                shares: Vec::new(),
-                stranger: String::new(),
-            },
+            told: Told { state: State::Searching, ring: None, shares: Vec::new(), stranger: String::new() },
         }
     }
 
@@ -174,22 +158,13 @@ impl<P: Overlay> Node<P> {
 
     /// Forget a query: its caller went away. No [`Effect::Located`] follows, unless it is waiting to be polled already.
     pub fn cancel(&mut self, query: QueryId) {
-        if self
-            .queries
-            .get(&query)
-            .is_some_and(|query| query.asker == Asker::User)
-        {
+        if self.queries.get(&query).is_some_and(|query| query.asker == Asker::User) {
             self.drop_query(query);
         }
     }
 
     /// Answer a peer. An `Err` is for the peer as well: a typed "no".
-    pub fn serve(
-        &mut self,
-        now: Time,
-        envelope: &Envelope,
-        request: Request<P>,
-    ) -> Result<Response<P>, Refusal> {
+    pub fn serve(&mut self, now: Time, envelope: &Envelope, request: Request<P>) -> Result<Response<P>, Refusal> {
         self.arrive(now);
         let answer = self.answer(envelope, request);
         self.settle();
@@ -198,13 +173,7 @@ impl<P: Overlay> Node<P> {
 
     /// A call ended. `rtt` only of a call that was neither retried nor opened its connection.
     /// A call that this node has given up meanwhile is passed over.
-    pub fn on_reply(
-        &mut self,
-        now: Time,
-        call: CallId,
-        result: Result<Response<P>, Failure>,
-        rtt: Option<Duration>,
-    ) {
+    pub fn on_reply(&mut self, now: Time, call: CallId, result: Result<Response<P>, Failure>, rtt: Option<Duration>) {
         self.arrive(now);
         if let Some(pending) = self.calls.remove(&call) {
             match result {
@@ -228,12 +197,8 @@ impl<P: Overlay> Node<P> {
     pub fn tick(&mut self, now: Time) {
         self.arrive(now);
         self.resend_due();
-        let mut due: Vec<(Time, P::Timer)> = self
-            .timers
-            .iter()
-            .filter(|&(_, &at)| at <= now)
-            .map(|(&timer, &at)| (at, timer))
-            .collect();
+        let mut due: Vec<(Time, P::Timer)> =
+            self.timers.iter().filter(|&(_, &at)| at <= now).map(|(&timer, &at)| (at, timer)).collect();
         due.sort();
         for (at, timer) in due {
             // An earlier one may have disarmed it, or set it again.
@@ -243,11 +208,8 @@ impl<P: Overlay> Node<P> {
                 self.grant_wishes();
             }
         }
-        let due: Vec<QueryId> = self
-            .query_wakes
-            .range(..=(self.now, QueryId(u64::MAX)))
-            .map(|(_, query)| *query)
-            .collect();
+        let due: Vec<QueryId> =
+            self.query_wakes.range(..=(self.now, QueryId(u64::MAX))).map(|(_, query)| *query).collect();
         due.into_iter().for_each(|query| self.drive(query));
         self.search_on();
         self.check_rings();
@@ -267,24 +229,9 @@ impl<P: Overlay> Node<P> {
         let retry = self.retries.keys().next().map(|(at, _)| *at);
         let query = self.query_wakes.first().map(|(at, _)| *at);
         let search = self.search.as_ref().map(Search::next_round);
-        let check = if self.standing() == State::Ready {
-            self.meeting.wake()
-        } else {
-            None
-        };
+        let check = if self.standing() == State::Ready { self.meeting.wake() } else { None };
         let timer = self.timers.values().min().copied();
-        [
-            Some(heartbeat),
-            departing,
-            retry,
-            query,
-            search,
-            check,
-            timer,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [Some(heartbeat), departing, retry, query, search, check, timer].into_iter().flatten().min()
     }
 
     /// Look at the ring behind `addr` now, and merge with it by the usual rules (`dht join`).
@@ -373,19 +320,13 @@ impl<P: Overlay> Node<P> {
     /// This process did not run for a while, though its peers may have. What was measured across the
     /// gap says nothing about them, and what they made of the silence is theirs to say: the protocol asks.
     fn resume(&mut self, gap: Duration) {
-        self.note(format!(
-            "nothing ran here for {} ms: the process was paused",
-            gap.as_millis()
-        ));
+        self.note(format!("nothing ran here for {} ms: the process was paused", gap.as_millis()));
         self.liveness.forgive();
-        self.calls
-            .values_mut()
-            .for_each(|pending| pending.spans_pause = true);
+        self.calls.values_mut().for_each(|pending| pending.spans_pause = true);
         self.restart_queries();
         self.meeting.end();
         // The others may have gone on as a ring without this node.
-        self.meeting
-            .put_off(self.now.plus(self.config.self_check_period / 4));
+        self.meeting.put_off(self.now.plus(self.config.self_check_period / 4));
         if let Some(search) = &mut self.search {
             search.resumed(self.now);
         }
@@ -447,11 +388,7 @@ impl<P: Overlay> Node<P> {
     /// Hands the protocol an input and keeps what it wants done.
     fn with_protocol<R>(&mut self, input: impl FnOnce(&mut P, &mut Ctx<'_, P>) -> R) -> R {
         let mut wishes = Vec::new();
-        let mut ctx = Ctx {
-            now: self.now,
-            rng: &mut self.rng,
-            effects: &mut wishes,
-        };
+        let mut ctx = Ctx { now: self.now, rng: &mut self.rng, effects: &mut wishes };
         let result = input(&mut self.protocol, &mut ctx);
         self.wishes.extend(wishes);
         result

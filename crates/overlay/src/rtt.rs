@@ -24,14 +24,9 @@ impl Rtt {
     /// Takes in one round trip.
     pub(crate) fn sample(&mut self, rtt: Duration) {
         // An hour is longer than any call lives; the bound keeps the sums far from overflow.
-        let rtt_us = u64::try_from(rtt.as_micros())
-            .unwrap_or(u64::MAX)
-            .min(3_600_000_000);
+        let rtt_us = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX).min(3_600_000_000);
         self.estimate = Some(match self.estimate {
-            None => Estimate {
-                smoothed_us: rtt_us,
-                variation_us: rtt_us / 2,
-            },
+            None => Estimate { smoothed_us: rtt_us, variation_us: rtt_us / 2 },
             Some(old) => Estimate {
                 smoothed_us: (7 * old.smoothed_us + rtt_us) / 8,
                 variation_us: (3 * old.variation_us + old.smoothed_us.abs_diff(rtt_us)) / 4,
@@ -41,19 +36,13 @@ impl Rtt {
 
     /// SRTT.
     pub(crate) fn smoothed(self) -> Option<Duration> {
-        self.estimate
-            .map(|estimate| Duration::from_micros(estimate.smoothed_us))
+        self.estimate.map(|estimate| Duration::from_micros(estimate.smoothed_us))
     }
 
     /// RTO = SRTT + max(G, 4·RTTVAR), not yet clamped.
     pub(crate) fn timeout(self) -> Option<Duration> {
-        let Estimate {
-            smoothed_us,
-            variation_us,
-        } = self.estimate?;
-        Some(Duration::from_micros(
-            smoothed_us + (4 * variation_us).max(GRANULARITY_US),
-        ))
+        let Estimate { smoothed_us, variation_us } = self.estimate?;
+        Some(Duration::from_micros(smoothed_us + (4 * variation_us).max(GRANULARITY_US)))
     }
 }
 
@@ -63,9 +52,7 @@ mod tests {
 
     fn after(samples_us: &[u64]) -> Rtt {
         let mut rtt = Rtt::default();
-        samples_us
-            .iter()
-            .for_each(|&us| rtt.sample(Duration::from_micros(us)));
+        samples_us.iter().for_each(|&us| rtt.sample(Duration::from_micros(us)));
         rtt
     }
 
@@ -76,17 +63,11 @@ mod tests {
 
     #[test]
     fn the_first_samples_follow_rfc_6298_by_hand() {
-        assert_eq!(
-            after(&[8_000]).timeout(),
-            Some(Duration::from_micros(8_000 + 4 * 4_000))
-        );
+        assert_eq!(after(&[8_000]).timeout(), Some(Duration::from_micros(8_000 + 4 * 4_000)));
         // RTTVAR = 3/4·4000 + 1/4·|8000−16000| = 5000; SRTT = 7/8·8000 + 1/8·16000 = 9000.
         let two = after(&[8_000, 16_000]);
         assert_eq!(two.smoothed(), Some(Duration::from_micros(9_000)));
-        assert_eq!(
-            two.timeout(),
-            Some(Duration::from_micros(9_000 + 4 * 5_000))
-        );
+        assert_eq!(two.timeout(), Some(Duration::from_micros(9_000 + 4 * 5_000)));
     }
 
     #[test]

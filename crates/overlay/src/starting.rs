@@ -105,27 +105,14 @@ impl Search {
         }
         let from = self.cursor % addrs.len();
         self.cursor = (from + ROUND_MAX) % addrs.len();
-        let round = addrs
-            .iter()
-            .cycle()
-            .skip(from)
-            .take(addrs.len().min(ROUND_MAX));
-        let round: Vec<Addr> = round
-            .filter(|addr| !self.asking.contains(*addr))
-            .cloned()
-            .collect();
+        let round = addrs.iter().cycle().skip(from).take(addrs.len().min(ROUND_MAX));
+        let round: Vec<Addr> = round.filter(|addr| !self.asking.contains(*addr)).cloned().collect();
         self.asking.extend(round.iter().cloned());
         round
     }
 
     /// What the state of things comes to, between answers.
-    pub(crate) fn decide(
-        &self,
-        now: Time,
-        me: &Peer,
-        known: Vec<Addr>,
-        config: &NodeConfig,
-    ) -> Decision {
+    pub(crate) fn decide(&self, now: Time, me: &Peer, known: Vec<Addr>, config: &NodeConfig) -> Decision {
         let candidates = self.candidates(me, known);
         if candidates.is_empty() {
             return self.begin_alone();
@@ -142,21 +129,11 @@ impl Search {
         {
             return Decision::TakeUp(ring);
         }
-        let together = self
-            .reached
-            .values()
-            .any(|peer| now.since(peer.since) >= config.search_together);
+        let together = self.reached.values().any(|peer| now.since(peer.since) >= config.search_together);
         let rank = |disk_ring: Option<RingId>, peer: &Peer| (disk_ring.is_none(), peer.id);
         let mine = rank(self.disk_ring, me);
-        let leading = self
-            .reached
-            .values()
-            .all(|other| mine < rank(other.disk_ring, &other.peer));
-        if together && leading {
-            self.begin_alone()
-        } else {
-            Decision::Wait
-        }
+        let leading = self.reached.values().all(|other| mine < rank(other.disk_ring, &other.peer));
+        if together && leading { self.begin_alone() } else { Decision::Wait }
     }
 
     /// The node at `addr` answered.
@@ -183,33 +160,17 @@ impl Search {
         if its.id == me.id {
             // Two that search at the same time: only one of them has to go.
             let yields = reply.state != HelloState::Searching || me.addr > its.addr;
-            return if yields {
-                Decision::Refuse(taken(&its))
-            } else {
-                Decision::Wait
-            };
+            return if yields { Decision::Refuse(taken(&its)) } else { Decision::Wait };
         }
         let members = reply.members.iter().map(|peer| peer.addr.clone());
-        members
-            .chain([its.addr.clone()])
-            .for_each(|addr| self.learn(addr));
+        members.chain([its.addr.clone()]).for_each(|addr| self.learn(addr));
         match (reply.state, reply.ring) {
             (HelloState::Ready, Some(ring)) => return self.join_unless_let_down(its, ring),
             (HelloState::Searching, _) => {
                 let disk_ring = reply.disk_ring;
-                let fresh = Reached {
-                    peer: its.clone(),
-                    disk_ring,
-                    since: now,
-                };
-                let reached = self
-                    .reached
-                    .entry(its.addr.clone())
-                    .or_insert_with(|| fresh.clone());
-                *reached = Reached {
-                    since: reached.since,
-                    ..fresh
-                };
+                let fresh = Reached { peer: its.clone(), disk_ring, since: now };
+                let reached = self.reached.entry(its.addr.clone()).or_insert_with(|| fresh.clone());
+                *reached = Reached { since: reached.since, ..fresh };
             }
             _ => {
                 self.reached.remove(&its.addr);
@@ -223,6 +184,12 @@ impl Search {
         self.ended(addr);
         self.reached.remove(addr);
         self.let_down_by = self.let_down_by.take().filter(|by| by != addr);
+    }
+
+    /// The node at `addr` does not take this node for one of its kind.
+    pub(crate) fn on_refusal(&mut self, addr: &Addr, why: &str) {
+        self.ended(addr);
+        self.strangers.insert(addr.clone(), format!("{addr} refuses this node: {why}"));
     }
 
     /// Somebody else who searches, or is a member, lives at `addr`.
@@ -260,28 +227,19 @@ impl Search {
     fn candidates(&self, me: &Peer, known: Vec<Addr>) -> Vec<Addr> {
         let mut seen = self.own.clone();
         seen.insert(me.addr.clone());
-        known
-            .into_iter()
-            .chain(self.learnt.iter().cloned())
-            .filter(|addr| seen.insert(addr.clone()))
-            .collect()
+        known.into_iter().chain(self.learnt.iter().cloned()).filter(|addr| seen.insert(addr.clone())).collect()
     }
 }
 
 /// Why a node with these settings is of another cluster; none when all are equal.
 pub(crate) fn stranger(addr: &Addr, ours: &Settings, theirs: &Settings) -> Option<String> {
     let (name, our, their) = ours.difference(theirs)?;
-    Some(format!(
-        "{addr} belongs to a cluster with {name} = {their}, this node has {name} = {our}"
-    ))
+    Some(format!("{addr} belongs to a cluster with {name} = {their}, this node has {name} = {our}"))
 }
 
 /// Why an identifier can't be used.
 pub(crate) fn taken(holder: &Peer) -> String {
-    format!(
-        "the identifier {} is held by a live node at {}",
-        holder.id, holder.addr
-    )
+    format!("the identifier {} is held by a live node at {}", holder.id, holder.addr)
 }
 
 #[cfg(test)]

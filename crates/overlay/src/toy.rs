@@ -7,9 +7,7 @@ use std::time::Duration;
 use rand_pcg::rand_core::Rng;
 use ring::{Id, Range};
 
-use crate::{
-    Ctx, Departure, Failure, Hop, Located, Overlay, Peer, Refusal, Route, Share, Time, Via,
-};
+use crate::{Ctx, Departure, Failure, Hop, Located, Overlay, Peer, Refusal, Route, Share, Time, Via};
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Ask {
@@ -39,10 +37,7 @@ pub(crate) struct ToyConfig {
 
 impl Default for ToyConfig {
     fn default() -> Self {
-        Self {
-            alone_is_lost: false,
-            gossip_period: Duration::from_millis(200),
-        }
+        Self { alone_is_lost: false, gossip_period: Duration::from_millis(200) }
     }
 }
 
@@ -63,10 +58,7 @@ pub(crate) struct Toy {
 
 impl Toy {
     fn learn(&mut self, peer: &Peer) {
-        let over = self
-            .dead
-            .get(&peer.id)
-            .is_some_and(|&dead| peer.incarnation <= dead);
+        let over = self.dead.get(&peer.id).is_some_and(|&dead| peer.incarnation <= dead);
         if peer.id == self.me.id || over {
             return;
         }
@@ -78,11 +70,7 @@ impl Toy {
 
     fn forget(&mut self, peer: &Peer, ctx: &mut Ctx<'_, Self>) {
         self.dead.insert(peer.id, peer.incarnation);
-        if self
-            .members
-            .get(&peer.id)
-            .is_some_and(|known| known.incarnation <= peer.incarnation)
-        {
+        if self.members.get(&peer.id).is_some_and(|known| known.incarnation <= peer.incarnation) {
             self.members.remove(&peer.id);
             if self.config.alone_is_lost && self.members.len() == 1 {
                 ctx.lost("everybody is gone");
@@ -101,10 +89,7 @@ impl Toy {
     }
 
     fn arc(&self) -> Range {
-        let predecessor = self
-            .members
-            .keys()
-            .max_by_key(|id| self.me.id.distance_to(**id));
+        let predecessor = self.members.keys().max_by_key(|id| self.me.id.distance_to(**id));
         Range::new(*predecessor.unwrap_or(&self.me.id), self.me.id)
     }
 
@@ -166,38 +151,19 @@ impl Overlay for Toy {
     }
 
     fn neighbours(&self) -> Vec<Peer> {
-        self.members
-            .values()
-            .filter(|peer| peer.id != self.me.id)
-            .cloned()
-            .collect()
+        self.members.values().filter(|peer| peer.id != self.me.id).cloned().collect()
     }
 
     fn route(&self, target: Id, avoid: &[Id]) -> Route {
         let mut peers = self.owners(target);
         let arc = self.arc();
         if self.ready && peers.first() == Some(&self.me) {
-            let hops = peers
-                .into_iter()
-                .map(|peer| Hop {
-                    peer,
-                    via: Via::Owner,
-                })
-                .collect();
-            return Route::Owners {
-                hops,
-                arc: Some(arc),
-            };
+            let hops = peers.into_iter().map(|peer| Hop { peer, via: Via::Owner }).collect();
+            return Route::Owners { hops, arc: Some(arc) };
         }
         peers.sort_by_key(|peer| (avoid.contains(&peer.id), target.distance_to(peer.id)));
         peers.retain(|peer| *peer != self.me);
-        let hops = peers
-            .into_iter()
-            .map(|peer| Hop {
-                peer,
-                via: Via::Successor,
-            })
-            .collect();
+        let hops = peers.into_iter().map(|peer| Hop { peer, via: Via::Successor }).collect();
         Route::Owners { hops, arc: None }
     }
 
@@ -216,16 +182,9 @@ impl Overlay for Toy {
         }
     }
 
-    fn serve(
-        &mut self,
-        from: &Peer,
-        request: Ask,
-        _: &mut Ctx<'_, Self>,
-    ) -> Result<Answer, Refusal> {
+    fn serve(&mut self, from: &Peer, request: Ask, _: &mut Ctx<'_, Self>) -> Result<Answer, Refusal> {
         match request {
-            Ask::Find { target, avoid } if self.ready => {
-                Ok(Answer::Route(self.route(target, &avoid)))
-            }
+            Ask::Find { target, avoid } if self.ready => Ok(Answer::Route(self.route(target, &avoid))),
             Ask::Find { .. } => Err(Refusal::NotReady),
             Ask::Admit | Ask::Sync(_) => {
                 if self.dead.get(&from.id) == Some(&from.incarnation) {
@@ -240,15 +199,8 @@ impl Overlay for Toy {
         }
     }
 
-    fn on_reply(
-        &mut self,
-        to: &Peer,
-        request: Ask,
-        result: Result<Answer, Failure>,
-        ctx: &mut Ctx<'_, Self>,
-    ) {
-        self.ended
-            .push((ctx.now, to.id, result.as_ref().err().cloned()));
+    fn on_reply(&mut self, to: &Peer, request: Ask, result: Result<Answer, Failure>, ctx: &mut Ctx<'_, Self>) {
+        self.ended.push((ctx.now, to.id, result.as_ref().err().cloned()));
         match (request, result) {
             (_, Ok(Answer::Members(peers))) => {
                 peers.iter().for_each(|peer| self.learn(peer));
@@ -295,10 +247,7 @@ impl Overlay for Toy {
         if !self.ready {
             return Vec::new();
         }
-        vec![Share {
-            range: self.arc(),
-            holders: self.owners(self.me.id).into_iter().take(3).collect(),
-        }]
+        vec![Share { range: self.arc(), holders: self.owners(self.me.id).into_iter().take(3).collect() }]
     }
 
     fn table(&self) -> Vec<Peer> {

@@ -43,7 +43,7 @@ pub enum Rejected {
     #[error(transparent)]
     Malformed(#[from] Malformed),
     /// It comes from another cluster.
-    #[error("cluster is `{here}` here, `{there}` there")]
+    #[error("cluster is `{here}` at the node called, `{there}` at the caller")]
     OtherCluster {
         /// The cluster of this node.
         here: String,
@@ -51,7 +51,7 @@ pub enum Rejected {
         there: String,
     },
     /// It comes from a cluster with identifiers of another width.
-    #[error("id_bits is {here} here, {there} there")]
+    #[error("id_bits is {here} at the node called, {there} at the caller")]
     OtherWidth {
         /// Bits of this node's identifiers.
         here: u32,

@@ -9,21 +9,11 @@ const ME: u64 = 0;
 
 fn peer(id: u64, incarnation: u64) -> Peer {
     let addr = Addr::new(&format!("10.0.0.{id}:1")).unwrap();
-    Peer {
-        id: Space::SHA1.id(id).unwrap(),
-        addr,
-        incarnation,
-    }
+    Peer { id: Space::SHA1.id(id).unwrap(), addr, incarnation }
 }
 
 fn table(known_max: usize) -> Liveness {
-    Liveness::new(
-        peer(ME, 1).id,
-        &NodeConfig {
-            known_max,
-            ..NodeConfig::default()
-        },
-    )
+    Liveness::new(peer(ME, 1).id, &NodeConfig { known_max, ..NodeConfig::default() })
 }
 
 fn ms(ms: u64) -> Time {
@@ -32,10 +22,7 @@ fn ms(ms: u64) -> Time {
 
 fn is_alive(liveness: &Liveness, id: u64) -> Option<bool> {
     let known = liveness.known();
-    known
-        .iter()
-        .find(|known| known.peer.id == peer(id, 0).id)
-        .map(|known| known.alive)
+    known.iter().find(|known| known.peer.id == peer(id, 0).id).map(|known| known.alive)
 }
 
 #[test]
@@ -63,16 +50,9 @@ fn calls_missed_together_count_once() {
     let other = peer(1, 1);
     liveness.heard(&other, ms(0));
     for sent in [0, 10, 20, 30] {
-        assert_eq!(
-            liveness.missed(&other, Miss::Silent, ms(sent), ms(sent + 200)),
-            Verdict::Suspect
-        );
+        assert_eq!(liveness.missed(&other, Miss::Silent, ms(sent), ms(sent + 200)), Verdict::Suspect);
     }
-    assert_eq!(
-        liveness.deadline(&other, 0),
-        Duration::from_millis(1_000),
-        "one miss: the initial deadline, doubled"
-    );
+    assert_eq!(liveness.deadline(&other, 0), Duration::from_millis(1_000), "one miss: the initial deadline, doubled");
     assert_eq!(is_alive(&liveness, 1), Some(true));
 }
 
@@ -83,47 +63,22 @@ fn a_word_from_a_suspect_begins_the_count_again() {
     liveness.missed(&other, Miss::Silent, ms(0), ms(200));
     liveness.missed(&other, Miss::Silent, ms(200), ms(600));
     liveness.heard(&other, ms(601));
-    assert_eq!(
-        liveness.missed(&other, Miss::Silent, ms(700), ms(900)),
-        Verdict::Suspect
-    );
-    assert_eq!(
-        liveness.missed(&other, Miss::Silent, ms(900), ms(1_300)),
-        Verdict::Suspect
-    );
-    assert_eq!(
-        liveness.missed(&other, Miss::Silent, ms(1_300), ms(2_100)),
-        Verdict::Dead { news: true }
-    );
-    assert_eq!(
-        liveness.missed(&other, Miss::Silent, ms(2_100), ms(3_000)),
-        Verdict::Dead { news: false }
-    );
+    assert_eq!(liveness.missed(&other, Miss::Silent, ms(700), ms(900)), Verdict::Suspect);
+    assert_eq!(liveness.missed(&other, Miss::Silent, ms(900), ms(1_300)), Verdict::Suspect);
+    assert_eq!(liveness.missed(&other, Miss::Silent, ms(1_300), ms(2_100)), Verdict::Dead { news: true });
+    assert_eq!(liveness.missed(&other, Miss::Silent, ms(2_100), ms(3_000)), Verdict::Dead { news: false });
 }
 
 #[test]
 fn two_refused_connections_in_a_row_are_enough_but_not_with_silence_between() {
     let mut liveness = table(8);
     let other = peer(1, 1);
-    assert_eq!(
-        liveness.missed(&other, Miss::Unreachable, ms(0), ms(1)),
-        Verdict::Suspect
-    );
-    assert_eq!(
-        liveness.missed(&other, Miss::Unreachable, ms(0), ms(1)),
-        Verdict::Suspect,
-        "sent together"
-    );
-    assert_eq!(
-        liveness.missed(&other, Miss::Unreachable, ms(31), ms(32)),
-        Verdict::Dead { news: true }
-    );
+    assert_eq!(liveness.missed(&other, Miss::Unreachable, ms(0), ms(1)), Verdict::Suspect);
+    assert_eq!(liveness.missed(&other, Miss::Unreachable, ms(0), ms(1)), Verdict::Suspect, "sent together");
+    assert_eq!(liveness.missed(&other, Miss::Unreachable, ms(31), ms(32)), Verdict::Dead { news: true });
     let mut liveness = table(8);
     liveness.missed(&other, Miss::Unreachable, ms(0), ms(1));
-    assert_eq!(
-        liveness.missed(&other, Miss::Silent, ms(31), ms(231)),
-        Verdict::Suspect
-    );
+    assert_eq!(liveness.missed(&other, Miss::Silent, ms(31), ms(231)), Verdict::Suspect);
     assert_eq!(
         liveness.missed(&other, Miss::Unreachable, ms(231), ms(232)),
         Verdict::Dead { news: true },
@@ -137,10 +92,7 @@ fn an_older_life_neither_revives_nor_kills_a_newer_one() {
     assert!(liveness.heard(&peer(1, 5), ms(0)));
     assert!(!liveness.heard(&peer(1, 4), ms(1)));
     assert!(!liveness.bury(&peer(1, 4), ms(2)));
-    assert_eq!(
-        liveness.missed(&peer(1, 4), Miss::Silent, ms(2), ms(3)),
-        Verdict::Dead { news: false }
-    );
+    assert_eq!(liveness.missed(&peer(1, 4), Miss::Silent, ms(2), ms(3)), Verdict::Dead { news: false });
     assert_eq!(is_alive(&liveness, 1), Some(true));
     assert!(liveness.is_dead(&peer(1, 4)) && !liveness.is_dead(&peer(1, 5)));
     assert!(liveness.bury(&peer(1, 5), ms(4)));
@@ -162,10 +114,7 @@ fn the_dead_are_revived_by_what_they_say_unless_they_said_goodbye() {
     assert!(liveness.departed(&left, Departure::Leave, ms(3)));
     assert!(liveness.heard(&crashed, ms(4)));
     assert!(!liveness.heard(&stopped, ms(4)) && !liveness.heard(&left, ms(4)));
-    assert_eq!(
-        [1, 2, 3].map(|id| is_alive(&liveness, id)),
-        [Some(true), Some(false), Some(false)]
-    );
+    assert_eq!([1, 2, 3].map(|id| is_alive(&liveness, id)), [Some(true), Some(false), Some(false)]);
     let stops: Vec<Option<Time>> = liveness.known().iter().map(|known| known.stopped).collect();
     assert_eq!(stops, [None, Some(ms(2)), None]);
     assert!(liveness.heard(&peer(2, 2), ms(5)), "it came back");
@@ -191,10 +140,7 @@ fn a_pause_forgives_suspects_but_not_the_dead() {
     liveness.bury(&peer(2, 1), ms(0));
     liveness.forgive();
     assert_eq!(liveness.doubtful(), [peer(2, 1).id]);
-    assert_eq!(
-        liveness.missed(&peer(1, 1), Miss::Silent, ms(200), ms(400)),
-        Verdict::Suspect
-    );
+    assert_eq!(liveness.missed(&peer(1, 1), Miss::Silent, ms(200), ms(400)), Verdict::Suspect);
 }
 
 #[test]
@@ -211,35 +157,22 @@ fn the_table_keeps_some_of_the_dead_and_whoever_spoke_last() {
     assert_eq!(ids, [5, 6, 15, 16].map(|id| peer(id, 1).id));
     assert_eq!(
         liveness.addresses(),
-        (
-            vec![peer(5, 1).addr, peer(6, 1).addr],
-            vec![peer(15, 1).addr, peer(16, 1).addr]
-        )
+        (vec![peer(5, 1).addr, peer(6, 1).addr], vec![peer(15, 1).addr, peer(16, 1).addr])
     );
 }
 
 #[test]
 fn a_peer_never_measured_gets_the_initial_deadline_and_the_patience_of_the_others() {
     let mut liveness = table(8);
-    assert_eq!(
-        liveness.deadline(&peer(1, 1), 0),
-        Duration::from_millis(500)
-    );
-    assert_eq!(
-        liveness.deadline(&peer(1, 1), 3),
-        Duration::from_millis(1_000)
-    );
+    assert_eq!(liveness.deadline(&peer(1, 1), 0), Duration::from_millis(500));
+    assert_eq!(liveness.deadline(&peer(1, 1), 3), Duration::from_millis(1_000));
     assert_eq!(liveness.patience(&peer(1, 1)), PATIENCE_INITIAL);
     liveness.heard(&peer(2, 1), ms(0));
     liveness.sample(&peer(2, 1), Duration::from_millis(40));
     assert_eq!(liveness.patience(&peer(2, 1)), Duration::from_millis(120));
     assert_eq!(liveness.patience(&peer(1, 1)), Duration::from_millis(120));
     (0..50).for_each(|_| liveness.sample(&peer(2, 1), Duration::from_micros(300)));
-    assert_eq!(
-        liveness.patience(&peer(1, 1)),
-        Duration::from_millis(50),
-        "never below the least"
-    );
+    assert_eq!(liveness.patience(&peer(1, 1)), Duration::from_millis(50), "never below the least");
 }
 
 #[test]

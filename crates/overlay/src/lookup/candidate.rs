@@ -46,10 +46,7 @@ impl Candidate {
     /// It was named in a newer life: what the older one did does not count.
     pub(super) fn renew(&mut self, peer: Peer) {
         if self.peer.incarnation < peer.incarnation {
-            *self = Self {
-                named_in: self.named_in,
-                ..Self::new(peer, self.distance, self.via, self.named_by)
-            };
+            *self = Self { named_in: self.named_in, ..Self::new(peer, self.distance, self.via, self.named_by) };
         }
     }
 
@@ -69,10 +66,6 @@ impl Candidate {
     }
 
     pub(super) fn step(&self) -> Step {
-        Step {
-            peer: self.peer.clone(),
-            rtt: self.rtt,
-            via: Some(self.via),
-        }
+        Step { peer: self.peer.clone(), rtt: self.rtt, via: Some(self.via) }
     }
 }

@@ -10,11 +10,7 @@ fn id(number: u64) -> Id {
 }
 
 fn peer(number: u64) -> Peer {
-    Peer {
-        id: id(number),
-        addr: Addr::new(&format!("10.0.0.{number}:1")).unwrap(),
-        incarnation: 1,
-    }
+    Peer { id: id(number), addr: Addr::new(&format!("10.0.0.{number}:1")).unwrap(), incarnation: 1 }
 }
 
 fn ms(ms: u64) -> Time {
@@ -22,20 +18,11 @@ fn ms(ms: u64) -> Time {
 }
 
 fn hops(numbers: &[u64], via: Via) -> Vec<Hop> {
-    numbers
-        .iter()
-        .map(|&number| Hop {
-            peer: peer(number),
-            via,
-        })
-        .collect()
+    numbers.iter().map(|&number| Hop { peer: peer(number), via }).collect()
 }
 
 fn owners(numbers: &[u64]) -> Route {
-    Route::Owners {
-        hops: hops(numbers, Via::Successor),
-        arc: None,
-    }
+    Route::Owners { hops: hops(numbers, Via::Successor), arc: None }
 }
 
 fn closer(numbers: &[u64]) -> Route {
@@ -46,10 +33,7 @@ fn closer(numbers: &[u64]) -> Route {
 fn it_is_me(number: u64, more: &[u64]) -> Route {
     let mut list = hops(&[number], Via::Owner);
     list.extend(hops(more, Via::Successor));
-    Route::Owners {
-        hops: list,
-        arc: Some(Range::new(id(number - 1), id(number))),
-    }
+    Route::Owners { hops: list, arc: Some(Range::new(id(number - 1), id(number))) }
 }
 
 /// A lookup of 500 by node 1, with nobody known to be dead.
@@ -64,19 +48,12 @@ impl Case {
     }
 
     fn through(origin: Origin) -> Self {
-        Self {
-            lookup: Lookup::new(peer(1), id(500), origin, 1, ms(2_800)),
-            dead: Vec::new(),
-        }
+        Self { lookup: Lookup::new(peer(1), id(500), origin, 1, ms(2_800)), dead: Vec::new() }
     }
 
     fn next(&mut self, at: u64) -> Next {
         let dead = &self.dead;
-        self.lookup.next(
-            ms(at),
-            |_| PATIENCE,
-            |peer| dead.iter().any(|&number| id(number) == peer.id),
-        )
+        self.lookup.next(ms(at), |_| PATIENCE, |peer| dead.iter().any(|&number| id(number) == peer.id))
     }
 
     fn asks(&mut self, at: u64, number: u64) {
@@ -86,17 +63,11 @@ impl Case {
 
     fn own(&mut self, at: u64, route: Route) {
         assert_eq!(self.next(at), Next::AskSelf);
-        self.lookup
-            .on_own_answer(route, |from| from.distance_to(id(500)));
+        self.lookup.on_own_answer(route, |from| from.distance_to(id(500)));
     }
 
     fn answers(&mut self, number: u64, route: Route) {
-        self.lookup.on_answer(
-            &peer(number),
-            route,
-            Duration::from_millis(number),
-            |from| from.distance_to(id(500)),
-        );
+        self.lookup.on_answer(&peer(number), route, Duration::from_millis(number), |from| from.distance_to(id(500)));
     }
 
     fn done(&mut self, at: u64) -> Located {
@@ -109,11 +80,7 @@ impl Case {
     fn path(&mut self, at: u64) -> Vec<(u64, Option<u64>, Option<Via>)> {
         let number = |peer: &Peer| (0..1_000).find(|&number| id(number) == peer.id).unwrap();
         let rtt = |step: &Step| step.rtt.map(|rtt| rtt.as_millis() as u64);
-        self.done(at)
-            .path
-            .iter()
-            .map(|step| (number(&step.peer), rtt(step), step.via))
-            .collect()
+        self.done(at).path.iter().map(|step| (number(&step.peer), rtt(step), step.via)).collect()
     }
 }
 
@@ -123,14 +90,7 @@ fn its_own_tables_come_first_and_may_be_all() {
     case.own(0, it_is_me(1, &[2, 3]));
     let located = case.done(0);
     assert_eq!(located.owners, [peer(1), peer(2), peer(3)]);
-    assert_eq!(
-        located.path,
-        [Step {
-            peer: peer(1),
-            rtt: None,
-            via: None
-        }]
-    );
+    assert_eq!(located.path, [Step { peer: peer(1), rtt: None, via: None }]);
     assert_eq!(located.arc, Some(Range::new(id(0), id(1))));
 }
 
@@ -147,12 +107,7 @@ fn it_goes_from_the_closest_to_the_closest_and_the_owner_confirms_itself() {
     let (finger, successor) = (Some(Via::Finger), Some(Via::Successor));
     assert_eq!(
         case.path(3),
-        [
-            (1, None, None),
-            (300, Some(300), finger),
-            (450, Some(450), finger),
-            (510, Some(510), successor)
-        ]
+        [(1, None, None), (300, Some(300), finger), (450, Some(450), finger), (510, Some(510), successor)]
     );
     assert_eq!(case.done(3).owners, [peer(510), peer(520)]);
 }
@@ -165,10 +120,7 @@ fn a_claim_that_the_named_owner_redirects_is_followed_to_its_predecessor() {
     case.answers(520, owners(&[505, 520]));
     case.asks(1, 505);
     case.answers(505, it_is_me(505, &[520]));
-    assert_eq!(
-        case.path(2).iter().map(|step| step.0).collect::<Vec<_>>(),
-        [1, 520, 505]
-    );
+    assert_eq!(case.path(2).iter().map(|step| step.0).collect::<Vec<_>>(), [1, 520, 505]);
 }
 
 #[test]
@@ -184,10 +136,7 @@ fn a_slow_peer_costs_its_patience_only_and_its_late_answer_counts() {
     assert_eq!(case.lookup.avoid(), [], "it lives");
     case.asks(60, 510);
     case.answers(510, it_is_me(510, &[]));
-    assert_eq!(
-        case.path(61).iter().map(|step| step.0).collect::<Vec<_>>(),
-        [1, 400, 510]
-    );
+    assert_eq!(case.path(61).iter().map(|step| step.0).collect::<Vec<_>>(), [1, 400, 510]);
 }
 
 #[test]
@@ -209,19 +158,12 @@ fn behind_a_silent_owner_the_next_of_the_list_is_asked_and_nobody_behind_one_tha
     case.asks(200, 520);
     assert_eq!(case.lookup.avoid(), [id(510)]);
     case.answers(520, owners(&[510, 520, 530]));
-    assert_eq!(
-        case.next(201),
-        Next::Wait,
-        "510 was asked in this round, 530 can't own it while 520 lives"
-    );
+    assert_eq!(case.next(201), Next::Wait, "510 was asked in this round, 530 can't own it while 520 lives");
     assert_eq!(case.lookup.wake(ms(201)), ms(231));
     // The next round goes back to whoever named the silent one.
     case.asks(231, 520);
     case.answers(520, it_is_me(520, &[530]));
-    assert_eq!(
-        case.path(232).iter().map(|step| step.0).collect::<Vec<_>>(),
-        [1, 520]
-    );
+    assert_eq!(case.path(232).iter().map(|step| step.0).collect::<Vec<_>>(), [1, 520]);
 }
 
 #[test]
@@ -232,8 +174,7 @@ fn rounds_go_on_until_the_ring_has_mended_or_time_is_up() {
         match case.next(at) {
             Next::AskSelf => {
                 own += 1;
-                case.lookup
-                    .on_own_answer(owners(&[510]), |from| from.distance_to(id(500)));
+                case.lookup.on_own_answer(owners(&[510]), |from| from.distance_to(id(500)));
             }
             Next::Ask(asked) => {
                 assert_eq!(asked, peer(510));
@@ -250,13 +191,7 @@ fn rounds_go_on_until_the_ring_has_mended_or_time_is_up() {
         }
     };
     assert_eq!(at, 2_800);
-    assert_eq!(
-        error,
-        LocateError::TimedOut {
-            asked: 1,
-            silent: 1
-        }
-    );
+    assert_eq!(error, LocateError::TimedOut { asked: 1, silent: 1 });
     assert!((8..=20).contains(&rounds), "{rounds}");
     assert!(own >= 4, "its own tables mend as well: {own}");
 }
@@ -287,14 +222,9 @@ fn peers_that_name_each_other_for_ever_do_not_keep_it_busy_for_ever() {
                     asked += 1;
                     // Always somebody new, always "closer".
                     let number = 2 + asked % 400;
-                    case.lookup
-                        .on_answer(&to, closer(&[number, 2]), PATIENCE, |from| {
-                            from.distance_to(id(500))
-                        });
+                    case.lookup.on_answer(&to, closer(&[number, 2]), PATIENCE, |from| from.distance_to(id(500)));
                 }
-                Next::AskSelf => case
-                    .lookup
-                    .on_own_answer(closer(&[2]), |from| from.distance_to(id(500))),
+                Next::AskSelf => case.lookup.on_own_answer(closer(&[2]), |from| from.distance_to(id(500))),
                 Next::Wait => break,
                 Next::Failed(_) => return assert!(asked <= ASKS_MAX as u64),
                 Next::Done(_) => panic!("nobody confirmed"),
@@ -306,46 +236,21 @@ fn peers_that_name_each_other_for_ever_do_not_keep_it_busy_for_ever() {
 
 #[test]
 fn through_a_peer_it_starts_there_and_a_former_life_is_no_owner() {
-    let mut case = Case::through(Origin::Via {
-        peer: peer(9),
-        member: false,
-    });
+    let mut case = Case::through(Origin::Via { peer: peer(9), member: false });
     case.asks(0, 9);
-    let former = Peer {
-        incarnation: 0,
-        ..peer(1)
-    };
-    let mut list = vec![Hop {
-        peer: former,
-        via: Via::Successor,
-    }];
+    let former = Peer { incarnation: 0, ..peer(1) };
+    let mut list = vec![Hop { peer: former, via: Via::Successor }];
     list.extend(hops(&[510], Via::Successor));
-    case.answers(
-        9,
-        Route::Owners {
-            hops: list,
-            arc: None,
-        },
-    );
-    assert_eq!(
-        case.lookup.avoid(),
-        [id(1)],
-        "others are told that it is gone"
-    );
+    case.answers(9, Route::Owners { hops: list, arc: None });
+    assert_eq!(case.lookup.avoid(), [id(1)], "others are told that it is gone");
     case.asks(1, 510);
     case.answers(510, it_is_me(510, &[]));
-    assert_eq!(
-        case.path(2).iter().map(|step| step.0).collect::<Vec<_>>(),
-        [1, 9, 510]
-    );
+    assert_eq!(case.path(2).iter().map(|step| step.0).collect::<Vec<_>>(), [1, 9, 510]);
 }
 
 #[test]
 fn a_member_that_is_named_from_elsewhere_asks_its_own_tables() {
-    let mut case = Case::through(Origin::Via {
-        peer: peer(9),
-        member: true,
-    });
+    let mut case = Case::through(Origin::Via { peer: peer(9), member: true });
     case.asks(0, 9);
     case.answers(9, owners(&[1, 2]));
     case.own(1, it_is_me(1, &[2]));
@@ -359,41 +264,15 @@ fn a_newer_life_of_a_silent_peer_is_asked_afresh() {
     case.asks(0, 510);
     case.lookup.on_failure(&peer(510));
     case.asks(1, 520);
-    let newer = Peer {
-        incarnation: 2,
-        ..peer(510)
-    };
-    let hop = Hop {
-        peer: newer.clone(),
-        via: Via::Successor,
-    };
-    case.answers(
-        520,
-        Route::Owners {
-            hops: vec![hop],
-            arc: None,
-        },
-    );
+    let newer = Peer { incarnation: 2, ..peer(510) };
+    let hop = Hop { peer: newer.clone(), via: Via::Successor };
+    case.answers(520, Route::Owners { hops: vec![hop], arc: None });
     assert_eq!(case.next(2), Next::Ask(newer.clone()));
     case.answers(510, it_is_me(510, &[]));
-    assert_eq!(
-        case.next(3),
-        Next::Wait,
-        "an answer of the older life does not count"
-    );
-    let hop = Hop {
-        peer: newer.clone(),
-        via: Via::Owner,
-    };
-    case.lookup.on_answer(
-        &newer,
-        Route::Owners {
-            hops: vec![hop],
-            arc: None,
-        },
-        PATIENCE,
-        |from| from.distance_to(id(500)),
-    );
+    assert_eq!(case.next(3), Next::Wait, "an answer of the older life does not count");
+    let hop = Hop { peer: newer.clone(), via: Via::Owner };
+    case.lookup
+        .on_answer(&newer, Route::Owners { hops: vec![hop], arc: None }, PATIENCE, |from| from.distance_to(id(500)));
     case.done(4);
 }
 
@@ -420,11 +299,7 @@ fn a_node_just_past_the_target_does_not_send_it_once_round_the_ring() {
         case.asks(2, detour);
         case.answers(detour, closer(&[50, 60]));
     }
-    assert_eq!(
-        case.next(3),
-        Next::Wait,
-        "450 is nearer than all of them, and has spoken"
-    );
+    assert_eq!(case.next(3), Next::Wait, "450 is nearer than all of them, and has spoken");
 }
 
 #[test]

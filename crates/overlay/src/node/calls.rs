@@ -8,8 +8,7 @@ use std::time::Duration;
 use super::{Node, Phase};
 use crate::liveness::{Miss, Verdict};
 use crate::{
-    Addr, CallId, Departure, Effect, Envelope, Event, Failure, Overlay, Peer, QueryId, Refusal,
-    Request, Response, Time,
+    Addr, CallId, Departure, Effect, Envelope, Event, Failure, Overlay, Peer, QueryId, Refusal, Request, Response, Time,
 };
 
 /// A refused connection is tried again after this.
@@ -48,31 +47,15 @@ pub(super) enum Purpose<P: Overlay> {
 impl<P: Overlay> Pending<P> {
     pub(super) fn to_peer(peer: Peer, purpose: Purpose<P>) -> Self {
         let addr = peer.addr.clone();
-        Self {
-            to: Some(peer),
-            addr,
-            purpose,
-            attempt: 0,
-            sent: Time::default(),
-            spans_pause: false,
-        }
+        Self { to: Some(peer), addr, purpose, attempt: 0, sent: Time::default(), spans_pause: false }
     }
 
     pub(super) fn to_addr(addr: Addr, purpose: Purpose<P>) -> Self {
-        Self {
-            to: None,
-            addr,
-            purpose,
-            attempt: 0,
-            sent: Time::default(),
-            spans_pause: false,
-        }
+        Self { to: None, addr, purpose, attempt: 0, sent: Time::default(), spans_pause: false }
     }
 
     fn is_for(&self, peer: &Peer) -> bool {
-        self.to
-            .as_ref()
-            .is_some_and(|to| (to.id, to.incarnation) == (peer.id, peer.incarnation))
+        self.to.as_ref().is_some_and(|to| (to.id, to.incarnation) == (peer.id, peer.incarnation))
     }
 
     /// Whether this is an answer to what was asked.
@@ -112,42 +95,23 @@ impl<P: Overlay> Node<P> {
             None => self.config.call_timeout_max,
         };
         let call = CallId(self.number());
-        let envelope = Envelope {
-            from: self.me.clone(),
-            to: pending.to.clone(),
-            ring: self.ring,
-        };
+        let envelope = Envelope { from: self.me.clone(), to: pending.to.clone(), ring: self.ring };
         let addr = pending.addr.clone();
         pending.sent = self.now;
         pending.spans_pause = false;
         self.calls.insert(call, pending);
-        self.effects.push_back(Effect::Call {
-            call,
-            addr,
-            envelope,
-            request,
-            timeout,
-        });
+        self.effects.push_back(Effect::Call { call, addr, envelope, request, timeout });
     }
 
     /// Calls whose pause is over go out again.
     pub(super) fn resend_due(&mut self) {
-        while let Some(due) = self
-            .retries
-            .first_entry()
-            .filter(|entry| entry.key().0 <= self.now)
-        {
+        while let Some(due) = self.retries.first_entry().filter(|entry| entry.key().0 <= self.now) {
             let pending = due.remove();
             self.send(pending);
         }
     }
 
-    pub(super) fn answered(
-        &mut self,
-        pending: Pending<P>,
-        response: Response<P>,
-        rtt: Option<Duration>,
-    ) {
+    pub(super) fn answered(&mut self, pending: Pending<P>, response: Response<P>, rtt: Option<Duration>) {
         let waited = self.now.since(pending.sent);
         if let (Some(peer), Response::Protocol(_) | Response::Departed) = (&pending.to, &response) {
             self.hear(peer);
@@ -164,12 +128,7 @@ impl<P: Overlay> Node<P> {
             (Response::Protocol(response), pending) => {
                 self.answered_by_protocol(pending, response, rtt.unwrap_or(waited));
             }
-            (
-                Response::Hello(reply),
-                Pending {
-                    to, addr, purpose, ..
-                },
-            ) => match (purpose, to) {
+            (Response::Hello(reply), Pending { to, addr, purpose, .. }) => match (purpose, to) {
                 (Purpose::Probe, Some(to)) => self.on_probe_answer(&to, &reply),
                 (Purpose::Search, _) => self.on_search_answer(&addr, reply),
                 (Purpose::Greeting, _) => self.on_greeted(&addr, reply),
@@ -182,9 +141,7 @@ impl<P: Overlay> Node<P> {
     fn answered_by_protocol(&mut self, pending: Pending<P>, answer: P::Response, rtt: Duration) {
         match (pending.purpose, pending.to) {
             (Purpose::Protocol(request), Some(to)) => {
-                self.with_protocol(|protocol, ctx| {
-                    protocol.on_reply(&to, request, Ok(answer), ctx)
-                });
+                self.with_protocol(|protocol, ctx| protocol.on_reply(&to, request, Ok(answer), ctx));
             }
             (Purpose::Lookup(query), Some(to)) => self.on_lookup_answer(query, &to, &answer, rtt),
             _ => {}
@@ -246,11 +203,7 @@ impl<P: Overlay> Node<P> {
             Err(Failure::TimedOut) => Miss::Silent,
             Err(Failure::Unreachable) => Miss::Unreachable,
         };
-        let sent = Time(
-            self.now
-                .0
-                .saturating_sub(self.liveness.deadline(peer, 0).as_micros() as u64),
-        );
+        let sent = Time(self.now.0.saturating_sub(self.liveness.deadline(peer, 0).as_micros() as u64));
         match self.liveness.missed(peer, miss, sent, self.now) {
             Verdict::Suspect => self.settle_suspicion(peer, miss),
             Verdict::Dead { news: true } => self.mourn(peer, &Failure::TimedOut),
@@ -274,14 +227,8 @@ impl<P: Overlay> Node<P> {
     /// `peer` has just been declared dead: nobody waits for it any longer.
     pub(super) fn mourn(&mut self, peer: &Peer, failure: &Failure) {
         self.tell(Event::Down(peer.clone()));
-        let calls = self
-            .calls
-            .extract_if(.., |_, pending| pending.is_for(peer))
-            .map(|(_, pending)| pending);
-        let retries = self
-            .retries
-            .extract_if(.., |_, pending| pending.is_for(peer))
-            .map(|(_, pending)| pending);
+        let calls = self.calls.extract_if(.., |_, pending| pending.is_for(peer)).map(|(_, pending)| pending);
+        let retries = self.retries.extract_if(.., |_, pending| pending.is_for(peer)).map(|(_, pending)| pending);
         let ended: Vec<Pending<P>> = calls.chain(retries).collect();
         for pending in ended {
             self.end(pending, failure.clone());
@@ -320,18 +267,10 @@ impl<P: Overlay> Node<P> {
 
     /// The one place where a call that failed for good is given back to whoever made it.
     fn end(&mut self, pending: Pending<P>, failure: Failure) {
-        let Pending {
-            to,
-            addr,
-            purpose,
-            spans_pause,
-            ..
-        } = pending;
+        let Pending { to, addr, purpose, spans_pause, .. } = pending;
         match (purpose, to) {
             (Purpose::Protocol(request), Some(to)) => {
-                self.with_protocol(|protocol, ctx| {
-                    protocol.on_reply(&to, request, Err(failure), ctx)
-                });
+                self.with_protocol(|protocol, ctx| protocol.on_reply(&to, request, Err(failure), ctx));
             }
             (Purpose::Lookup(query), Some(to)) => {
                 let silent = match failure {
@@ -343,7 +282,10 @@ impl<P: Overlay> Node<P> {
                 };
                 self.on_lookup_failure(query, &to, silent);
             }
-            (Purpose::Search, _) => self.on_search_silence(&addr),
+            (Purpose::Search, _) => match failure {
+                Failure::Refused(Refusal::Malformed(why)) => self.on_search_refusal(&addr, &why),
+                _ => self.on_search_silence(&addr),
+            },
             (Purpose::Greeting, _) => self.on_greeting_failed(&addr),
             _ => {}
         }

@@ -15,16 +15,10 @@ impl<P: Overlay> Node<P> {
         if matches!(self.phase, Phase::Departing { .. } | Phase::Left) {
             return;
         }
-        let mut neighbours = if self.ring.is_some() {
-            self.protocol.neighbours()
-        } else {
-            Vec::new()
-        };
+        let mut neighbours = if self.ring.is_some() { self.protocol.neighbours() } else { Vec::new() };
         let mut seen = std::collections::BTreeSet::from([self.me.id]);
         neighbours.retain(|peer| seen.insert(peer.id));
-        self.phase = Phase::Departing {
-            until: self.now.plus(GOODBYE),
-        };
+        self.phase = Phase::Departing { until: self.now.plus(GOODBYE) };
         self.search = None;
         self.calls.clear();
         self.retries.clear();

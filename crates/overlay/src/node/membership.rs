@@ -5,19 +5,15 @@ use super::{Node, Phase};
 use crate::meeting::{Outcome, compare};
 use crate::starting::{Decision, Search, stranger};
 use crate::{
-    Addr, Departure, Envelope, Event, Hello, HelloReply, HelloState, Overlay, Peer, Refusal,
-    Request, Response, RingId, State,
+    Addr, Departure, Envelope, Event, Hello, HelloReply, HelloState, Overlay, Peer, Refusal, Request, Response, RingId,
+    State,
 };
 
 /// Other members named in an answer to Hello.
 const MEMBERS_MAX: usize = 16;
 
 impl<P: Overlay> Node<P> {
-    pub(super) fn answer(
-        &mut self,
-        envelope: &Envelope,
-        request: Request<P>,
-    ) -> Result<Response<P>, Refusal> {
+    pub(super) fn answer(&mut self, envelope: &Envelope, request: Request<P>) -> Result<Response<P>, Refusal> {
         if matches!(self.phase, Phase::New | Phase::Refused | Phase::Left) {
             return Err(Refusal::Gone);
         }
@@ -54,8 +50,7 @@ impl<P: Overlay> Node<P> {
             }
             Request::Protocol(request) => {
                 self.hear(&envelope.from);
-                let answer = self
-                    .with_protocol(|protocol, ctx| protocol.serve(&envelope.from, request, ctx))?;
+                let answer = self.with_protocol(|protocol, ctx| protocol.serve(&envelope.from, request, ctx))?;
                 Ok(Response::Protocol(answer))
             }
             Request::Hello(_) => Err(Refusal::Malformed("request".to_owned())),
@@ -64,31 +59,18 @@ impl<P: Overlay> Node<P> {
 
     /// What this node says of itself before anything else.
     pub(super) fn hello(&self) -> Hello {
-        Hello {
-            settings: self.settings.clone(),
-            state: self.hello_state(),
-            disk_ring: self.disk_ring(),
-        }
+        Hello { settings: self.settings.clone(), state: self.hello_state(), disk_ring: self.disk_ring() }
     }
 
     pub(super) fn known_addrs(&self) -> Vec<Addr> {
         let (dead, others) = self.liveness.addresses();
-        let given = self
-            .start
-            .seeds
-            .iter()
-            .chain(&self.start.remembered)
-            .cloned();
+        let given = self.start.seeds.iter().chain(&self.start.remembered).cloned();
         given.chain(others).chain(dead).collect()
     }
 
     /// Goes on with the search, if there is one and its next round has come.
     pub(super) fn search_on(&mut self) {
-        let Some(search) = self
-            .search
-            .as_ref()
-            .filter(|search| search.next_round() <= self.now)
-        else {
+        let Some(search) = self.search.as_ref().filter(|search| search.next_round() <= self.now) else {
             return;
         };
         let known = self.known_addrs();
@@ -97,10 +79,7 @@ impl<P: Overlay> Node<P> {
             return self.decide(decision);
         }
         let next_round = self.now.plus(self.jittered(self.config.search_period));
-        let round = self
-            .search
-            .as_mut()
-            .map(|search| search.round(next_round, &self.me, known));
+        let round = self.search.as_mut().map(|search| search.round(next_round, &self.me, known));
         for addr in round.unwrap_or_default() {
             self.send(Pending::to_addr(addr, Purpose::Search));
         }
@@ -116,6 +95,13 @@ impl<P: Overlay> Node<P> {
     pub(super) fn on_search_silence(&mut self, addr: &Addr) {
         if let Some(search) = &mut self.search {
             search.on_silence(addr);
+        }
+    }
+
+    /// Somebody lives there who can't even read this node's Hello: another cluster, another width of identifiers.
+    pub(super) fn on_search_refusal(&mut self, addr: &Addr, why: &str) {
+        if let Some(search) = &mut self.search {
+            search.on_refusal(addr, why);
         }
     }
 
@@ -135,17 +121,8 @@ impl<P: Overlay> Node<P> {
             Decision::Join(via, ring) => self.join(via, ring),
             Decision::Found => {
                 let elapsed_ms = self.now.since(self.started).as_millis();
-                let started_ms = self
-                    .start
-                    .wall_ms
-                    .saturating_add(u64::try_from(elapsed_ms).unwrap_or(u64::MAX));
-                self.found(
-                    RingId {
-                        started_ms,
-                        starter: self.me.id,
-                    },
-                    true,
-                );
+                let started_ms = self.start.wall_ms.saturating_add(u64::try_from(elapsed_ms).unwrap_or(u64::MAX));
+                self.found(RingId { started_ms, starter: self.me.id }, true);
             }
             Decision::TakeUp(ring) => self.found(ring, false),
             Decision::Refuse(why) => self.refuse(why),
@@ -179,11 +156,7 @@ impl<P: Overlay> Node<P> {
         self.note(format!("looking for a member again: {why}"));
         let was_member = self.told.state == State::Ready;
         self.leave_ring();
-        let wait = if was_member {
-            std::time::Duration::ZERO
-        } else {
-            self.jittered(self.config.search_period)
-        };
+        let wait = if was_member { std::time::Duration::ZERO } else { self.jittered(self.config.search_period) };
         let search = Search::new(self.now, self.disk_ring(), self.member_of.is_some());
         self.search = Some(search.let_down_by(self.joined_via.take(), self.now.plus(wait)));
     }
@@ -230,8 +203,7 @@ impl<P: Overlay> Node<P> {
     /// Answers a Hello, and takes from it what concerns this node's own ring.
     fn greet(&mut self, envelope: &Envelope, hello: &Hello) -> HelloReply {
         let from = &envelope.from;
-        if from.id != self.me.id && stranger(&from.addr, &self.settings, &hello.settings).is_none()
-        {
+        if from.id != self.me.id && stranger(&from.addr, &self.settings, &hello.settings).is_none() {
             if let Some(search) = &mut self.search {
                 search.learn(from.addr.clone());
             }
@@ -252,9 +224,7 @@ impl<P: Overlay> Node<P> {
             return;
         };
         match compare(ours, theirs) {
-            Outcome::Rejoin if state == HelloState::Ready => {
-                self.meeting.alarm(&from.addr, self.now)
-            }
+            Outcome::Rejoin if state == HelloState::Ready => self.meeting.alarm(&from.addr, self.now),
             Outcome::Rejoin | Outcome::TheyRejoin => {}
             Outcome::Same => {
                 // Dead to us, yet a member of this very ring: its part of it may be another one by now.
@@ -271,12 +241,7 @@ impl<P: Overlay> Node<P> {
             return Vec::new();
         }
         let mut members = self.protocol.neighbours();
-        let known = self
-            .liveness
-            .known()
-            .into_iter()
-            .filter(|known| known.alive)
-            .map(|known| known.peer);
+        let known = self.liveness.known().into_iter().filter(|known| known.alive).map(|known| known.peer);
         members.extend(known);
         let mut seen = std::collections::BTreeSet::new();
         members.retain(|peer| seen.insert(peer.id));

@@ -37,37 +37,15 @@ pub(super) enum Asker {
 impl<P: Overlay> Node<P> {
     pub(super) fn begin_query(&mut self, target: Id, origin: Origin, asker: Asker) -> QueryId {
         let id = QueryId(self.number());
-        let member =
-            matches!(self.standing(), State::Ready | State::Leaving) && self.ring.is_some();
+        let member = matches!(self.standing(), State::Ready | State::Leaving) && self.ring.is_some();
         if asker == Asker::User && (!member || matches!(self.phase, Phase::Departing { .. })) {
             self.finish(id, asker, target, Err(LocateError::Joining));
         } else if self.queries.len() >= QUERIES_MAX {
-            self.finish(
-                id,
-                asker,
-                target,
-                Err(LocateError::TimedOut {
-                    asked: 0,
-                    silent: 0,
-                }),
-            );
+            self.finish(id, asker, target, Err(LocateError::TimedOut { asked: 0, silent: 0 }));
         } else {
             let deadline = self.now.plus(self.config.lookup_timeout);
-            let lookup = Lookup::new(
-                self.me.clone(),
-                target,
-                origin,
-                self.config.lookup_parallelism,
-                deadline,
-            );
-            self.queries.insert(
-                id,
-                Query {
-                    lookup,
-                    asker,
-                    wake: self.now,
-                },
-            );
+            let lookup = Lookup::new(self.me.clone(), target, origin, self.config.lookup_parallelism, deadline);
+            self.queries.insert(id, Query { lookup, asker, wake: self.now });
             self.drive(id);
         }
         id
@@ -77,11 +55,7 @@ impl<P: Overlay> Node<P> {
     pub(super) fn drive(&mut self, id: QueryId) {
         while let Some(query) = self.queries.get_mut(&id) {
             let liveness = &self.liveness;
-            let next = query.lookup.next(
-                self.now,
-                |peer| liveness.patience(peer),
-                |peer| liveness.is_dead(peer),
-            );
+            let next = query.lookup.next(self.now, |peer| liveness.patience(peer), |peer| liveness.is_dead(peer));
             let target = query.lookup.target();
             match next {
                 Next::Ask(peer) => self.send(Pending::to_peer(peer, Purpose::Lookup(id))),
@@ -89,14 +63,11 @@ impl<P: Overlay> Node<P> {
                     let mut avoid = liveness.doubtful();
                     avoid.extend(query.lookup.avoid());
                     let (protocol, route) = (&self.protocol, self.protocol.route(target, &avoid));
-                    query
-                        .lookup
-                        .on_own_answer(route, |from| protocol.distance(from, target));
+                    query.lookup.on_own_answer(route, |from| protocol.distance(from, target));
                 }
                 Next::Wait => {
                     let wake = query.lookup.wake(self.now);
-                    self.query_wakes
-                        .remove(&(std::mem::replace(&mut query.wake, wake), id));
+                    self.query_wakes.remove(&(std::mem::replace(&mut query.wake, wake), id));
                     self.query_wakes.insert((wake, id));
                     return;
                 }
@@ -109,19 +80,10 @@ impl<P: Overlay> Node<P> {
     /// The request for one step, as things stand; none when the query is over.
     pub(super) fn lookup_request(&self, query: QueryId) -> Option<P::Request> {
         let lookup = &self.queries.get(&query)?.lookup;
-        Some(
-            self.protocol
-                .lookup_request(lookup.target(), lookup.avoid().to_vec()),
-        )
+        Some(self.protocol.lookup_request(lookup.target(), lookup.avoid().to_vec()))
     }
 
-    pub(super) fn on_lookup_answer(
-        &mut self,
-        query: QueryId,
-        from: &Peer,
-        response: &P::Response,
-        rtt: Duration,
-    ) {
+    pub(super) fn on_lookup_answer(&mut self, query: QueryId, from: &Peer, response: &P::Response, rtt: Duration) {
         let route = self.protocol.lookup_answer(response);
         let Some(Query { lookup, .. }) = self.queries.get_mut(&query) else {
             return;
@@ -157,11 +119,7 @@ impl<P: Overlay> Node<P> {
     /// user's keep their deadline, since their callers' clocks went on.
     pub(super) fn restart_queries(&mut self) {
         let deadline = self.now.plus(self.config.lookup_timeout);
-        let queries = self
-            .queries
-            .iter()
-            .map(|(id, query)| (*id, query.asker))
-            .collect::<Vec<_>>();
+        let queries = self.queries.iter().map(|(id, query)| (*id, query.asker)).collect::<Vec<_>>();
         for (id, asker) in queries {
             match (asker, self.queries.get_mut(&id)) {
                 (Asker::Protocol, Some(query)) => {
@@ -178,16 +136,8 @@ impl<P: Overlay> Node<P> {
     pub(super) fn abandon_queries(&mut self) {
         self.query_wakes.clear();
         let queries = std::mem::take(&mut self.queries);
-        for (id, query) in queries
-            .into_iter()
-            .filter(|(_, query)| query.asker == Asker::User)
-        {
-            self.finish(
-                id,
-                query.asker,
-                query.lookup.target(),
-                Err(LocateError::Joining),
-            );
+        for (id, query) in queries.into_iter().filter(|(_, query)| query.asker == Asker::User) {
+            self.finish(id, query.asker, query.lookup.target(), Err(LocateError::Joining));
         }
     }
 
@@ -203,17 +153,9 @@ impl<P: Overlay> Node<P> {
         }
     }
 
-    fn finish(
-        &mut self,
-        id: QueryId,
-        asker: Asker,
-        target: Id,
-        result: Result<Located, LocateError>,
-    ) {
+    fn finish(&mut self, id: QueryId, asker: Asker, target: Id, result: Result<Located, LocateError>) {
         match asker {
-            Asker::User => self
-                .effects
-                .push_back(Effect::Located { query: id, result }),
+            Asker::User => self.effects.push_back(Effect::Located { query: id, result }),
             Asker::Rings(check) => self.on_check_located(check, result),
             Asker::Protocol => {
                 if let Some(holder) = self.rival(target, &result) {
@@ -228,8 +170,7 @@ impl<P: Overlay> Node<P> {
     /// While joining: the live node at another address that holds this node's own identifier.
     fn rival(&self, target: Id, result: &Result<Located, LocateError>) -> Option<Peer> {
         let owner = result.as_ref().ok()?.owners.first()?;
-        let ours =
-            target == self.me.id && owner.id == self.me.id && self.standing() == State::Joining;
+        let ours = target == self.me.id && owner.id == self.me.id && self.standing() == State::Joining;
         (ours && owner.addr != self.me.addr).then(|| owner.clone())
     }
 }

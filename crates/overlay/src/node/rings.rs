@@ -6,9 +6,7 @@ use super::{Node, Phase};
 use crate::lookup::Origin;
 use crate::meeting::{Outcome, Side, Stage, compare};
 use crate::starting::stranger;
-use crate::{
-    Addr, Event, HelloReply, HelloState, LocateError, Located, Overlay, Peer, RingId, State,
-};
+use crate::{Addr, Event, HelloReply, HelloState, LocateError, Located, Overlay, Peer, RingId, State};
 
 use rand_pcg::rand_core::Rng;
 
@@ -38,28 +36,13 @@ impl<P: Overlay> Node<P> {
     /// there are none, the neighbours have to do.
     fn strangers_to_greet(&self) -> [Vec<Addr>; 3] {
         let (dead, others) = self.liveness.addresses();
-        let given: Vec<Addr> = self
-            .start
-            .seeds
-            .iter()
-            .chain(&self.start.remembered)
-            .cloned()
-            .collect();
-        let neighbours: Vec<Addr> = self
-            .protocol
-            .neighbours()
-            .into_iter()
-            .map(|peer| peer.addr)
-            .collect();
+        let given: Vec<Addr> = self.start.seeds.iter().chain(&self.start.remembered).cloned().collect();
+        let neighbours: Vec<Addr> = self.protocol.neighbours().into_iter().map(|peer| peer.addr).collect();
         let rotation = [dead, given, others].map(|mut kind| {
             kind.retain(|addr| *addr != self.me.addr && !neighbours.contains(addr));
             kind
         });
-        if rotation.iter().all(Vec::is_empty) {
-            [neighbours, Vec::new(), Vec::new()]
-        } else {
-            rotation
-        }
+        if rotation.iter().all(Vec::is_empty) { [neighbours, Vec::new(), Vec::new()] } else { rotation }
     }
 
     pub(super) fn on_greeting_failed(&mut self, addr: &Addr) {
@@ -83,12 +66,9 @@ impl<P: Overlay> Node<P> {
             }
             return;
         }
-        let (Some(ours), Some(theirs), HelloState::Ready) = (self.ring, reply.ring, reply.state)
-        else {
+        let (Some(ours), Some(theirs), HelloState::Ready) = (self.ring, reply.ring, reply.state) else {
             if asked_for {
-                self.note(format!(
-                    "{addr} is no ready member of a ring: try again later"
-                ));
+                self.note(format!("{addr} is no ready member of a ring: try again later"));
             }
             return;
         };
@@ -105,9 +85,7 @@ impl<P: Overlay> Node<P> {
 
     /// A lookup of the watch ended.
     pub(super) fn on_check_located(&mut self, check: Check, result: Result<Located, LocateError>) {
-        let owner = result
-            .ok()
-            .and_then(|located| located.owners.into_iter().next());
+        let owner = result.ok().and_then(|located| located.owners.into_iter().next());
         let Some(owner) = owner.filter(|_| self.standing() == State::Ready) else {
             return self.meeting.end();
         };
@@ -119,9 +97,7 @@ impl<P: Overlay> Node<P> {
                 self.look_up(Check::Zero(Side::Ours), None);
             }
             (Check::Zero(side), Stage::Zero { .. }) => {
-                if let (Some(via), Some(ring)) =
-                    (self.meeting.on_zero(side, owner.id, self.now), self.ring)
-                {
+                if let (Some(via), Some(ring)) = (self.meeting.on_zero(side, owner.id, self.now), self.ring) {
                     self.rejoin(via, ring);
                 }
             }

@@ -4,11 +4,7 @@ use super::*;
 
 fn peer(number: u64) -> Peer {
     let id: Id = Space::SHA1.id(number).unwrap();
-    Peer {
-        id,
-        addr: addr(number),
-        incarnation: 1,
-    }
+    Peer { id, addr: addr(number), incarnation: 1 }
 }
 
 fn addr(number: u64) -> Addr {
@@ -20,32 +16,16 @@ fn ms(ms: u64) -> Time {
 }
 
 fn settings(replicas: &str) -> Settings {
-    Settings(vec![
-        ("cluster".to_owned(), "default".to_owned()),
-        ("replicas".to_owned(), replicas.to_owned()),
-    ])
+    Settings(vec![("cluster".to_owned(), "default".to_owned()), ("replicas".to_owned(), replicas.to_owned())])
 }
 
 fn disk(started_ms: u64) -> Option<RingId> {
-    Some(RingId {
-        started_ms,
-        starter: peer(9).id,
-    })
+    Some(RingId { started_ms, starter: peer(9).id })
 }
 
 fn reply(number: u64, state: HelloState, disk_ring: Option<RingId>) -> HelloReply {
-    let ring = (state != HelloState::Searching).then_some(RingId {
-        started_ms: 5,
-        starter: peer(9).id,
-    });
-    HelloReply {
-        me: peer(number),
-        state,
-        ring,
-        disk_ring,
-        settings: settings("3"),
-        members: Vec::new(),
-    }
+    let ring = (state != HelloState::Searching).then_some(RingId { started_ms: 5, starter: peer(9).id });
+    HelloReply { me: peer(number), state, ring, disk_ring, settings: settings("3"), members: Vec::new() }
 }
 
 /// Node 5, searching since 0 with addresses 1 and 9.
@@ -55,33 +35,19 @@ struct Case {
 
 impl Case {
     fn new(disk_ring: Option<RingId>, was_member: bool) -> Self {
-        Self {
-            search: Search::new(ms(0), disk_ring, was_member),
-        }
+        Self { search: Search::new(ms(0), disk_ring, was_member) }
     }
 
     fn round(&mut self, at: u64) -> Vec<Addr> {
-        self.search
-            .round(ms(at + 300), &peer(5), vec![addr(1), addr(9)])
+        self.search.round(ms(at + 300), &peer(5), vec![addr(1), addr(9)])
     }
 
     fn hear(&mut self, at: u64, reply: HelloReply) -> Decision {
-        self.search.on_reply(
-            ms(at),
-            &reply.me.addr.clone(),
-            reply,
-            &peer(5),
-            &settings("3"),
-        )
+        self.search.on_reply(ms(at), &reply.me.addr.clone(), reply, &peer(5), &settings("3"))
     }
 
     fn decide(&self, at: u64) -> Decision {
-        self.search.decide(
-            ms(at),
-            &peer(5),
-            vec![addr(1), addr(9)],
-            &NodeConfig::default(),
-        )
+        self.search.decide(ms(at), &peer(5), vec![addr(1), addr(9)], &NodeConfig::default())
     }
 }
 
@@ -117,10 +83,7 @@ fn a_ready_member_is_joined_and_others_lead_to_more_addresses() {
     assert_eq!(case.hear(1, joining), Decision::Wait);
     assert!(case.round(300).contains(&addr(20)));
     let ready = reply(20, HelloState::Ready, None);
-    assert_eq!(
-        case.hear(301, ready.clone()),
-        Decision::Join(peer(20), ready.ring.unwrap())
-    );
+    assert_eq!(case.hear(301, ready.clone()), Decision::Join(peer(20), ready.ring.unwrap()));
 }
 
 #[test]
@@ -128,18 +91,9 @@ fn the_member_that_let_it_down_is_passed_over_once() {
     let mut case = Case::new(None, false);
     case.search = case.search.let_down_by(Some(addr(1)), ms(0));
     let ring = reply(1, HelloState::Ready, None).ring.unwrap();
-    assert_eq!(
-        case.hear(1, reply(1, HelloState::Ready, None)),
-        Decision::Wait
-    );
-    assert_eq!(
-        case.hear(2, reply(9, HelloState::Ready, None)),
-        Decision::Join(peer(9), ring)
-    );
-    assert_eq!(
-        case.hear(3, reply(1, HelloState::Ready, None)),
-        Decision::Join(peer(1), ring)
-    );
+    assert_eq!(case.hear(1, reply(1, HelloState::Ready, None)), Decision::Wait);
+    assert_eq!(case.hear(2, reply(9, HelloState::Ready, None)), Decision::Join(peer(9), ring));
+    assert_eq!(case.hear(3, reply(1, HelloState::Ready, None)), Decision::Join(peer(1), ring));
 }
 
 #[test]
@@ -150,11 +104,7 @@ fn the_lowest_of_those_together_for_three_seconds_starts() {
     assert_eq!(case.decide(3_099), Decision::Wait);
     assert_eq!(case.decide(3_100), Decision::Found);
     case.hear(3_050, reply(1, HelloState::Searching, None));
-    assert_eq!(
-        case.decide(9_000),
-        Decision::Wait,
-        "a lower one has come: it is for that one to start"
-    );
+    assert_eq!(case.decide(9_000), Decision::Wait, "a lower one has come: it is for that one to start");
     case.search.on_silence(&addr(1));
     assert_eq!(case.decide(9_000), Decision::Found);
 }
@@ -190,18 +140,11 @@ fn a_lone_disk_waits_five_seconds_from_the_last_answer() {
 
 #[test]
 fn other_settings_are_fatal_once_everybody_was_waited_for() {
-    let stranger = HelloReply {
-        settings: settings("2"),
-        ..reply(9, HelloState::Ready, None)
-    };
+    let stranger = HelloReply { settings: settings("2"), ..reply(9, HelloState::Ready, None) };
     let mut case = Case::new(None, false);
     case.round(0);
     assert_eq!(case.hear(1, stranger.clone()), Decision::Wait);
-    assert_eq!(
-        case.decide(300),
-        Decision::Wait,
-        "the other address may still answer"
-    );
+    assert_eq!(case.decide(300), Decision::Wait, "the other address may still answer");
     case.search.on_silence(&addr(1));
     let why = "10.0.0.9:1 belongs to a cluster with replicas = 2, this node has replicas = 3";
     assert_eq!(case.decide(1_000), Decision::Refuse(why.to_owned()));
@@ -216,41 +159,27 @@ fn other_settings_are_fatal_once_everybody_was_waited_for() {
 }
 
 #[test]
+fn a_node_that_takes_this_one_for_a_stranger_is_as_fatal() {
+    let mut case = Case::new(None, false);
+    case.round(0);
+    case.search.on_refusal(&addr(9), "cluster is `a` at the node called, `b` at the caller");
+    assert_eq!(case.decide(300), Decision::Wait, "the other address may still answer");
+    case.search.on_silence(&addr(1));
+    let why = "10.0.0.9:1 refuses this node: cluster is `a` at the node called, `b` at the caller";
+    assert_eq!(case.decide(1_000), Decision::Refuse(why.to_owned()));
+}
+
+#[test]
 fn its_own_identifier_elsewhere_is_fatal_unless_both_search_and_the_other_yields() {
     let twin = |number: u64, state| {
-        let me = Peer {
-            id: peer(5).id,
-            addr: addr(number),
-            incarnation: 7,
-        };
-        HelloReply {
-            me,
-            ..reply(number, state, None)
-        }
+        let me = Peer { id: peer(5).id, addr: addr(number), incarnation: 7 };
+        HelloReply { me, ..reply(number, state, None) }
     };
-    let taken = |number: u64| {
-        format!(
-            "the identifier {} is held by a live node at 10.0.0.{number}:1",
-            peer(5).id
-        )
-    };
-    assert_eq!(
-        Case::new(None, false).hear(1, twin(9, HelloState::Ready)),
-        Decision::Refuse(taken(9))
-    );
-    assert_eq!(
-        Case::new(None, false).hear(1, twin(9, HelloState::Searching)),
-        Decision::Wait
-    );
-    assert_eq!(
-        Case::new(None, false).hear(1, twin(1, HelloState::Searching)),
-        Decision::Refuse(taken(1))
-    );
-    assert_eq!(
-        Case::new(None, false).hear(1, twin(5, HelloState::Searching)),
-        Decision::Wait,
-        "that is itself"
-    );
+    let taken = |number: u64| format!("the identifier {} is held by a live node at 10.0.0.{number}:1", peer(5).id);
+    assert_eq!(Case::new(None, false).hear(1, twin(9, HelloState::Ready)), Decision::Refuse(taken(9)));
+    assert_eq!(Case::new(None, false).hear(1, twin(9, HelloState::Searching)), Decision::Wait);
+    assert_eq!(Case::new(None, false).hear(1, twin(1, HelloState::Searching)), Decision::Refuse(taken(1)));
+    assert_eq!(Case::new(None, false).hear(1, twin(5, HelloState::Searching)), Decision::Wait, "that is itself");
 }
 
 #[test]
@@ -265,16 +194,8 @@ fn what_was_measured_across_a_pause_does_not_count() {
 
 #[test]
 fn a_difference_in_settings_names_the_first_and_takes_missing_ones_for_none() {
-    let difference =
-        settings("3").difference(&Settings(vec![("replicas".to_owned(), "3".to_owned())]));
-    assert_eq!(
-        difference,
-        Some((
-            "cluster".to_owned(),
-            "default".to_owned(),
-            "none".to_owned()
-        ))
-    );
+    let difference = settings("3").difference(&Settings(vec![("replicas".to_owned(), "3".to_owned())]));
+    assert_eq!(difference, Some(("cluster".to_owned(), "default".to_owned(), "none".to_owned())));
     assert_eq!(settings("3").difference(&settings("3")), None);
 }
 
@@ -282,8 +203,5 @@ fn a_difference_in_settings_names_the_first_and_takes_missing_ones_for_none() {
 fn the_search_is_bounded_whatever_others_name() {
     let mut case = Case::new(None, false);
     (100..300).for_each(|number| case.search.learn(addr(number)));
-    assert_eq!(
-        case.search.candidates(&peer(5), Vec::new()).len(),
-        LEARNT_MAX
-    );
+    assert_eq!(case.search.candidates(&peer(5), Vec::new()).len(), LEARNT_MAX);
 }

@@ -77,9 +77,9 @@ async fn a_node_of_another_cluster_is_told_both_names() {
     let error = answer.unwrap_err();
     assert_eq!(
         error.mismatch(),
-        Some("cluster is `default` here, `staging` there")
+        Some("cluster is `default` at the node called, `staging` at the caller")
     );
-    let told = "cluster is `default` here, `staging` there".to_owned();
+    let told = "cluster is `default` at the node called, `staging` at the caller".to_owned();
     assert_eq!(
         Failure::from(error),
         Failure::Refused(Refusal::Malformed(told))
@@ -105,7 +105,7 @@ async fn a_node_with_identifiers_of_another_width_is_told_both_widths() {
     let (answer, _) = hello(&client, me, &node).await;
     assert_eq!(
         answer.unwrap_err().mismatch(),
-        Some("id_bits is 7 here, 160 there")
+        Some("id_bits is 7 at the node called, 160 at the caller")
     );
     assert!(
         node.fake.take_arrived().is_empty(),

@@ -32,28 +32,13 @@ fn a_leaver_serves_until_it_departs_and_is_out_once_its_neighbours_know() {
 #[test]
 fn whoever_has_left_answers_gone() {
     let mut world = three();
-    let (from, to, ring) = (
-        world.node(1).view().me,
-        world.node(2).view().me,
-        world.ring(1),
-    );
+    let (from, to, ring) = (world.node(1).view().me, world.node(2).view().me, world.ring(1));
     world.with(2, |node, now| node.depart(now, Departure::Stop));
     world.run(ms(1_000));
-    let envelope = Envelope {
-        from,
-        to: Some(to),
-        ring,
-    };
-    let answer = world.with(2, |node, now| {
-        node.serve(now, &envelope, Request::Depart(Departure::Leave))
-    });
+    let envelope = Envelope { from, to: Some(to), ring };
+    let answer = world.with(2, |node, now| node.serve(now, &envelope, Request::Depart(Departure::Leave)));
     assert_eq!(answer, Err(Refusal::Gone));
-    assert!(
-        world
-            .events_of(1)
-            .iter()
-            .any(|event| matches!(event, Event::Stopping(peer) if peer.id == id(2_000)))
-    );
+    assert!(world.events_of(1).iter().any(|event| matches!(event, Event::Stopping(peer) if peer.id == id(2_000))));
 }
 
 #[test]
@@ -63,9 +48,7 @@ fn a_departure_ends_after_a_second_whoever_is_silent() {
     world.with(2, |node, now| node.depart(now, Departure::Leave));
     let began = world.now;
     world.run(ms(5_000));
-    let left = world
-        .time_of(2, |event| *event == Event::State(State::Left))
-        .unwrap();
+    let left = world.time_of(2, |event| *event == Event::State(State::Left)).unwrap();
     assert!(left.since(began) <= ms(1_000), "{:?}", left.since(began));
 }
 

@@ -2,10 +2,7 @@
 
 use super::world::{Process, World, addr, id, ms};
 use crate::toy::Ask;
-use crate::{
-    Departure, Effect, Envelope, Event, Failure, LocateError, Peer, Refusal, Request, Response,
-    State, Via,
-};
+use crate::{Departure, Effect, Envelope, Event, Failure, LocateError, Peer, Refusal, Request, Response, State, Via};
 
 fn ring_of(numbers: &[u64]) -> World {
     let mut world = World::new();
@@ -18,9 +15,7 @@ fn ring_of(numbers: &[u64]) -> World {
 }
 
 fn ids(peers: &[Peer]) -> Vec<u64> {
-    (0..20)
-        .filter(|&number| peers.iter().any(|peer| peer.id == id(1_000 * number)))
-        .collect()
+    (0..20).filter(|&number| peers.iter().any(|peer| peer.id == id(1_000 * number))).collect()
 }
 
 #[test]
@@ -58,10 +53,7 @@ fn a_lookup_whose_owner_crashes_succeeds_late_rather_than_fail_early() {
         let found = found.unwrap_or_else(|error| panic!("{how:?}: {error}"));
         assert_eq!(found.owners[0].id, id(4_000), "{how:?}");
         assert!(took < ms(2_800), "{how:?}: {took:?}");
-        assert!(
-            found.path.iter().all(|step| step.peer.id != id(3_000)),
-            "dead hops are not listed"
-        );
+        assert!(found.path.iter().all(|step| step.peer.id != id(3_000)), "dead hops are not listed");
     }
 }
 
@@ -91,40 +83,14 @@ fn a_silent_peer_is_dead_after_a_second_and_a_half_and_the_protocol_is_told_once
     world.set(2, Process::Unplugged);
     let cut = world.now;
     world.run(ms(4_000));
-    let down = world
-        .time_of(
-            1,
-            |event| matches!(event, Event::Down(peer) if peer.id == id(2_000)),
-        )
-        .unwrap();
-    let first_call = world
-        .node(1)
-        .protocol()
-        .ended
-        .iter()
-        .rfind(|(_, _, failure)| failure.is_none())
-        .unwrap()
-        .0;
+    let down = world.time_of(1, |event| matches!(event, Event::Down(peer) if peer.id == id(2_000))).unwrap();
+    let first_call = world.node(1).protocol().ended.iter().rfind(|(_, _, failure)| failure.is_none()).unwrap().0;
     let verdict = down.since(first_call.max(cut));
     // The call itself goes out up to a gossip period later.
-    assert!(
-        (ms(1_200)..=ms(1_600)).contains(&verdict.saturating_sub(ms(100))),
-        "{verdict:?}"
-    );
-    let failures: Vec<_> = world
-        .node(1)
-        .protocol()
-        .ended
-        .iter()
-        .filter(|(_, _, failure)| failure.is_some())
-        .collect();
+    assert!((ms(1_200)..=ms(1_600)).contains(&verdict.saturating_sub(ms(100))), "{verdict:?}");
+    let failures: Vec<_> = world.node(1).protocol().ended.iter().filter(|(_, _, failure)| failure.is_some()).collect();
     assert!(!failures.is_empty());
-    assert!(
-        failures
-            .iter()
-            .all(|(at, _, failure)| *at == down && *failure == Some(Failure::TimedOut)),
-        "{failures:?}"
-    );
+    assert!(failures.iter().all(|(at, _, failure)| *at == down && *failure == Some(Failure::TimedOut)), "{failures:?}");
 }
 
 #[test]
@@ -133,20 +99,11 @@ fn refused_connections_are_believed_after_one_retry() {
     world.run(ms(2_000));
     world.set(2, Process::Dead);
     world.run(ms(600));
-    let down = world
-        .time_of(1, |event| matches!(event, Event::Down(_)))
-        .unwrap();
-    let asked = world
-        .asked
-        .iter()
-        .filter(|(at, from, to, _)| *from == addr(1) && *to == addr(2) && *at <= down);
+    let down = world.time_of(1, |event| matches!(event, Event::Down(_))).unwrap();
+    let asked = world.asked.iter().filter(|(at, from, to, _)| *from == addr(1) && *to == addr(2) && *at <= down);
     let last: Vec<_> = asked.map(|(at, ..)| *at).collect();
     let first_refused = last[last.len() - 2];
-    assert!(
-        down.since(first_refused) <= ms(50),
-        "{:?}",
-        down.since(first_refused)
-    );
+    assert!(down.since(first_refused) <= ms(50), "{:?}", down.since(first_refused));
 }
 
 #[test]
@@ -157,19 +114,8 @@ fn one_lost_answer_makes_a_suspect_and_the_retry_clears_it() {
     world.run(ms(450));
     world.set(2, Process::Runs);
     world.run(ms(3_000));
-    assert!(
-        world
-            .time_of(1, |event| matches!(event, Event::Down(_)))
-            .is_none()
-    );
-    assert!(
-        world
-            .node(1)
-            .protocol()
-            .ended
-            .iter()
-            .all(|(_, _, failure)| failure.is_none())
-    );
+    assert!(world.time_of(1, |event| matches!(event, Event::Down(_))).is_none());
+    assert!(world.node(1).protocol().ended.iter().all(|(_, _, failure)| failure.is_none()));
 }
 
 #[test]
@@ -199,23 +145,13 @@ fn the_same_inputs_give_the_same_run() {
 fn what_the_layer_above_could_not_reach_is_looked_at() {
     let mut world = ring_of(&[1, 2, 3]);
     let other = world.node(2).view().me;
-    world.with(1, |node, now| {
-        node.on_evidence(now, &other, Err(Failure::TimedOut))
-    });
+    world.with(1, |node, now| node.on_evidence(now, &other, Err(Failure::TimedOut)));
     world.run(ms(1_000));
-    assert!(
-        world.node(1).view().peer(other.id).unwrap().alive,
-        "it answers the Hello that followed"
-    );
+    assert!(world.node(1).view().peer(other.id).unwrap().alive, "it answers the Hello that followed");
     world.set(2, Process::Dead);
-    world.with(1, |node, now| {
-        node.on_evidence(now, &other, Err(Failure::Refused(Refusal::Gone)))
-    });
+    world.with(1, |node, now| node.on_evidence(now, &other, Err(Failure::Refused(Refusal::Gone))));
     assert!(!world.node(1).view().peer(other.id).unwrap().alive);
-    let down = world.time_of(
-        1,
-        |event| matches!(event, Event::Down(peer) if *peer == other),
-    );
+    let down = world.time_of(1, |event| matches!(event, Event::Down(peer) if *peer == other));
     assert_eq!(down, Some(world.now));
 }
 
@@ -225,41 +161,20 @@ fn a_paused_node_suspects_nobody_and_asks_its_protocol_to_confirm_its_place() {
     world.run(ms(1_000));
     world.set(2, Process::Stopped);
     world.run(ms(60_000));
-    assert!(
-        world
-            .time_of(
-                1,
-                |event| matches!(event, Event::Down(peer) if peer.id == id(2_000))
-            )
-            .is_some()
-    );
+    assert!(world.time_of(1, |event| matches!(event, Event::Down(peer) if peer.id == id(2_000))).is_some());
     let woken = world.now;
     world.set(2, Process::Runs);
     world.run(ms(3_000));
-    assert_eq!(
-        world.node(2).protocol().resumptions,
-        1,
-        "{:?}",
-        world.events_of(2)
-    );
+    assert_eq!(world.node(2).protocol().resumptions, 1, "{:?}", world.events_of(2));
     let after: Vec<Event> = world
         .events
         .iter()
         .filter(|(at, of, _)| *at >= woken && *of == addr(2))
         .map(|(_, _, event)| event.clone())
         .collect();
-    assert!(
-        !after.iter().any(|event| matches!(event, Event::Down(_))),
-        "{after:?}"
-    );
-    let states: Vec<&Event> = after
-        .iter()
-        .filter(|event| matches!(event, Event::State(_)))
-        .collect();
-    assert_eq!(
-        states,
-        [&Event::State(State::Joining), &Event::State(State::Ready)]
-    );
+    assert!(!after.iter().any(|event| matches!(event, Event::Down(_))), "{after:?}");
+    let states: Vec<&Event> = after.iter().filter(|event| matches!(event, Event::State(_))).collect();
+    assert_eq!(states, [&Event::State(State::Joining), &Event::State(State::Ready)]);
     world.until_one_ring(&[1, 2, 3], ms(3_000));
     assert!(world.node(1).view().peer(id(2_000)).unwrap().alive);
 }
@@ -268,41 +183,16 @@ fn a_paused_node_suspects_nobody_and_asks_its_protocol_to_confirm_its_place() {
 fn a_call_for_an_earlier_life_is_refused_as_gone_and_one_from_an_earlier_life_is_not_believed() {
     let mut world = ring_of(&[1, 2]);
     let (me, ring) = (world.node(1).view().me, world.ring(1));
-    let older = Peer {
-        incarnation: me.incarnation - 1,
-        ..me.clone()
-    };
+    let older = Peer { incarnation: me.incarnation - 1, ..me.clone() };
     let from = world.node(2).view().me;
     let ask = || Request::Protocol(Ask::Sync(Vec::new()));
-    let envelope = Envelope {
-        from: from.clone(),
-        to: Some(older),
-        ring,
-    };
-    assert_eq!(
-        world.with(1, |node, now| node.serve(now, &envelope, ask())),
-        Err(Refusal::Gone)
-    );
-    let echo = Peer {
-        incarnation: from.incarnation - 1,
-        ..from.clone()
-    };
-    let envelope = Envelope {
-        from: echo,
-        to: Some(me.clone()),
-        ring,
-    };
-    assert!(
-        world
-            .with(1, |node, now| node.serve(now, &envelope, ask()))
-            .is_err()
-    );
+    let envelope = Envelope { from: from.clone(), to: Some(older), ring };
+    assert_eq!(world.with(1, |node, now| node.serve(now, &envelope, ask())), Err(Refusal::Gone));
+    let echo = Peer { incarnation: from.incarnation - 1, ..from.clone() };
+    let envelope = Envelope { from: echo, to: Some(me.clone()), ring };
+    assert!(world.with(1, |node, now| node.serve(now, &envelope, ask())).is_err());
     assert_eq!(world.node(1).view().peer(from.id).unwrap().peer, from);
-    let nobody = Envelope {
-        from,
-        to: None,
-        ring,
-    };
+    let nobody = Envelope { from, to: None, ring };
     assert_eq!(
         world.with(1, |node, now| node.serve(now, &nobody, ask())),
         Err(Refusal::Malformed("envelope.to".to_owned()))
@@ -323,38 +213,15 @@ fn a_restarted_process_takes_the_place_of_its_former_life() {
 #[test]
 fn a_peer_that_stops_is_marked_and_nothing_it_still_says_revives_it() {
     let mut world = ring_of(&[1, 2, 3]);
-    let (me, from, ring) = (
-        world.node(1).view().me,
-        world.node(2).view().me,
-        world.ring(1),
-    );
+    let (me, from, ring) = (world.node(1).view().me, world.node(2).view().me, world.ring(1));
     let at = world.now;
-    let envelope = Envelope {
-        from: from.clone(),
-        to: Some(me),
-        ring,
-    };
-    world
-        .with(1, |node, now| {
-            node.serve(now, &envelope, Request::Depart(Departure::Stop))
-        })
-        .unwrap();
-    world
-        .with(1, |node, now| {
-            node.serve(now, &envelope, Request::Protocol(Ask::Sync(Vec::new())))
-        })
-        .unwrap_err();
+    let envelope = Envelope { from: from.clone(), to: Some(me), ring };
+    world.with(1, |node, now| node.serve(now, &envelope, Request::Depart(Departure::Stop))).unwrap();
+    world.with(1, |node, now| node.serve(now, &envelope, Request::Protocol(Ask::Sync(Vec::new())))).unwrap_err();
     let known = world.node(1).view().peer(from.id).unwrap().clone();
     assert_eq!((known.alive, known.stopped), (false, Some(at)));
     let events = world.events_of(1);
-    assert!(
-        events.ends_with(&[
-            Event::Stopping(from.clone()),
-            Event::Down(from),
-            Event::Shares
-        ]),
-        "{events:?}"
-    );
+    assert!(events.ends_with(&[Event::Stopping(from.clone()), Event::Down(from), Event::Shares]), "{events:?}");
 }
 
 #[test]
@@ -366,11 +233,7 @@ fn an_answer_to_another_question_ends_the_call_and_shows_a_living_peer() {
     let (now, before) = (world.now.plus(ms(200)), node.protocol().ended.len());
     node.tick(now);
     let call = std::iter::from_fn(|| node.poll_effect()).find_map(|effect| match effect {
-        Effect::Call {
-            call,
-            request: Request::Protocol(Ask::Sync(_)),
-            ..
-        } => Some(call),
+        Effect::Call { call, request: Request::Protocol(Ask::Sync(_)), .. } => Some(call),
         _ => None,
     });
     node.on_reply(now, call.unwrap(), Ok(Response::Departed), None);

@@ -18,17 +18,9 @@ fn two_rings_pointed_at_each_other_become_one_the_older() {
     world.with(5, |node, now| node.meet(now, addr(1)));
     world.until_one_ring(&[1, 2, 5, 6], ms(30_000));
     assert_eq!(world.ring(6), older);
-    let rejoining = Event::Rejoining {
-        from: younger,
-        to: older.unwrap(),
-    };
+    let rejoining = Event::Rejoining { from: younger, to: older.unwrap() };
     assert!(world.events_of(5).contains(&rejoining) && world.events_of(6).contains(&rejoining));
-    assert!(
-        !world
-            .events_of(1)
-            .iter()
-            .any(|event| matches!(event, Event::Rejoining { .. }))
-    );
+    assert!(!world.events_of(1).iter().any(|event| matches!(event, Event::Rejoining { .. })));
     assert_eq!(world.node(5).view().me.incarnation, before + 1);
     assert!(world.events_of(5).ends_with(&[]) && world.state(5) == State::Ready);
 }
@@ -70,21 +62,12 @@ fn a_healed_partition_is_one_ring_within_thirty_seconds() {
     let (left, right): (Vec<u64>, Vec<u64>) = all.iter().partition(|&number| number % 2 == 1);
     world.cut(&left, &right);
     world.run(ms(20_000));
-    assert_eq!(
-        world.node(2).table().len(),
-        8,
-        "the parts have given each other up"
-    );
+    assert_eq!(world.node(2).table().len(), 8, "the parts have given each other up");
     world.heal();
     let took = world.until_one_ring(&all, ms(30_000));
     assert_eq!(world.ring(2), ring);
     // The owner of 0 is node 1 on the odd side and node 2 on the even one, the higher: that side goes.
-    let rejoined = |number: &u64| {
-        world
-            .events_of(*number)
-            .iter()
-            .any(|event| matches!(event, Event::Rejoining { .. }))
-    };
+    let rejoined = |number: &u64| world.events_of(*number).iter().any(|event| matches!(event, Event::Rejoining { .. }));
     assert!(right.iter().all(rejoined), "{took:?}");
     assert!(!left.iter().any(rejoined), "{took:?}");
 }
@@ -110,17 +93,9 @@ fn a_quiet_ring_finds_nothing_to_merge() {
     world.start(1, &[], None);
     (2..=8).for_each(|number| world.start(number, &[1], None));
     world.run(ms(120_000));
-    let odd = |event: &Event| {
-        matches!(
-            event,
-            Event::Rejoining { .. } | Event::Down(_) | Event::Note(_) | Event::Refused(_)
-        )
-    };
-    let found: Vec<_> = world
-        .events
-        .iter()
-        .filter(|(_, _, event)| odd(event))
-        .collect();
+    let odd =
+        |event: &Event| matches!(event, Event::Rejoining { .. } | Event::Down(_) | Event::Note(_) | Event::Refused(_));
+    let found: Vec<_> = world.events.iter().filter(|(_, _, event)| odd(event)).collect();
     assert!(found.is_empty(), "{found:?}");
     assert!(world.asked.len() > 100);
     assert_eq!(world.node(3).view().known.len(), 7);

@@ -4,28 +4,15 @@ use super::world::{Process, WALL_MS, World, addr, id, ms};
 use crate::{Event, Peer, RingId, State};
 
 fn disk(started_ms: u64) -> Option<RingId> {
-    Some(RingId {
-        started_ms,
-        starter: id(7),
-    })
+    Some(RingId { started_ms, starter: id(7) })
 }
 
 #[test]
 fn a_node_with_nobody_to_try_founds_a_ring_at_once() {
     let mut world = World::new();
     world.start(1, &[], None);
-    let ring = RingId {
-        started_ms: WALL_MS + 1_000,
-        starter: id(1_000),
-    };
-    let expected = vec![
-        Event::Ring {
-            ring,
-            founded: true,
-        },
-        Event::State(State::Ready),
-        Event::Shares,
-    ];
+    let ring = RingId { started_ms: WALL_MS + 1_000, starter: id(1_000) };
+    let expected = vec![Event::Ring { ring, founded: true }, Event::State(State::Ready), Event::Shares];
     assert_eq!(world.events_of(1), expected);
     assert_eq!(world.node(1).view().shares.len(), 1);
 }
@@ -41,24 +28,8 @@ fn its_own_address_is_no_seed() {
 fn another_name_for_its_own_address_is_recognised_by_the_answer() {
     let mut world = World::new();
     // 10.0.0.9 is what a second name of node 1 resolves to: node 1 answers there with its own identity.
-    world.start_as(
-        Peer {
-            id: id(1_000),
-            addr: addr(9),
-            incarnation: 5,
-        },
-        &[],
-        None,
-    );
-    world.start_as(
-        Peer {
-            id: id(1_000),
-            addr: addr(1),
-            incarnation: 5,
-        },
-        &[9],
-        None,
-    );
+    world.start_as(Peer { id: id(1_000), addr: addr(9), incarnation: 5 }, &[], None);
+    world.start_as(Peer { id: id(1_000), addr: addr(1), incarnation: 5 }, &[9], None);
     assert_eq!(world.state(1), State::Searching);
     world.run(ms(1_000));
     assert_eq!(world.state(1), State::Ready);
@@ -73,32 +44,12 @@ fn a_node_joins_the_ring_of_its_seed_within_a_few_round_trips() {
     let took = world.until_one_ring(&[1, 2], ms(100));
     assert!(took <= ms(20), "{took:?}");
     let ring = world.ring(1).unwrap();
-    let expected = [
-        Event::Ring {
-            ring,
-            founded: false,
-        },
-        Event::State(State::Ready),
-    ];
-    assert!(
-        world.events_of(2).windows(2).any(|pair| pair == expected),
-        "{:?}",
-        world.events_of(2)
-    );
-    let states: Vec<Event> = world
-        .events_of(2)
-        .into_iter()
-        .filter(|event| matches!(event, Event::State(_)))
-        .collect();
-    assert_eq!(
-        states,
-        [Event::State(State::Joining), Event::State(State::Ready)]
-    );
+    let expected = [Event::Ring { ring, founded: false }, Event::State(State::Ready)];
+    assert!(world.events_of(2).windows(2).any(|pair| pair == expected), "{:?}", world.events_of(2));
+    let states: Vec<Event> = world.events_of(2).into_iter().filter(|event| matches!(event, Event::State(_))).collect();
+    assert_eq!(states, [Event::State(State::Joining), Event::State(State::Ready)]);
     let up = |number: u64, other: u64| {
-        world.time_of(
-            number,
-            |event| matches!(event, Event::Up(peer) if peer.id == id(other)),
-        )
+        world.time_of(number, |event| matches!(event, Event::Up(peer) if peer.id == id(other)))
     };
     assert!(up(1, 2_000).is_some() && up(2, 1_000).is_some());
 }
@@ -110,17 +61,10 @@ fn of_nodes_that_search_together_the_lowest_starts_after_three_seconds() {
         world.start(number, &[3, 2], None);
     }
     world.run(ms(2_900));
-    assert!(
-        [1, 2, 3]
-            .iter()
-            .all(|&number| world.state(number) == State::Searching)
-    );
+    assert!([1, 2, 3].iter().all(|&number| world.state(number) == State::Searching));
     world.until_one_ring(&[1, 2, 3], ms(1_500));
     assert_eq!(world.ring(3).unwrap().starter, id(1_000));
-    assert!(
-        world.ring(3).unwrap().started_ms >= WALL_MS + 3_900,
-        "the moment of its start, not of the process's"
-    );
+    assert!(world.ring(3).unwrap().started_ms >= WALL_MS + 3_900, "the moment of its start, not of the process's");
 }
 
 #[test]
@@ -131,19 +75,9 @@ fn among_them_a_disk_goes_before_a_low_identifier() {
     world.start(3, &[1, 2], disk(77));
     world.until_one_ring(&[1, 2, 3], ms(4_500));
     assert_eq!(world.ring(1), disk(77));
-    assert!(
-        world
-            .time_of(2, |event| matches!(
-                event,
-                Event::Ring { founded: false, .. }
-            ))
-            .is_some()
-    );
+    assert!(world.time_of(2, |event| matches!(event, Event::Ring { founded: false, .. })).is_some());
     let ready = |number: u64| world.time_of(number, |event| *event == Event::State(State::Ready));
-    assert!(
-        ready(2) < ready(1) && ready(2) < ready(3),
-        "node 2 is the lowest with a disk"
-    );
+    assert!(ready(2) < ready(1) && ready(2) < ready(3), "node 2 is the lowest with a disk");
 }
 
 #[test]
@@ -174,13 +108,7 @@ fn a_lone_node_without_a_disk_waits_for_its_seed() {
 fn a_disk_without_any_address_is_taken_up_at_once() {
     let mut world = World::new();
     world.start(1, &[], disk(77));
-    assert_eq!(
-        world.events_of(1)[0],
-        Event::Ring {
-            ring: disk(77).unwrap(),
-            founded: false
-        }
-    );
+    assert_eq!(world.events_of(1)[0], Event::Ring { ring: disk(77).unwrap(), founded: false });
 }
 
 #[test]
@@ -192,11 +120,8 @@ fn a_cluster_with_other_settings_is_refused_with_both_values() {
     world.start(2, &[1], None);
     world.run(ms(2_000));
     let why = "10.0.0.1:7160 belongs to a cluster with replicas = 2, this node has replicas = 3";
-    let refused: Vec<Event> = world
-        .events_of(2)
-        .into_iter()
-        .filter(|event| matches!(event, Event::Refused(_)))
-        .collect();
+    let refused: Vec<Event> =
+        world.events_of(2).into_iter().filter(|event| matches!(event, Event::Refused(_))).collect();
     assert_eq!(refused, [Event::Refused(why.to_owned())]);
     assert_eq!(world.node(2).next_wake(), None, "it has given up");
     assert_eq!(world.node(1).view().known, []);
@@ -220,29 +145,11 @@ fn an_identifier_that_a_live_member_holds_is_refused_naming_it() {
     world.start(1, &[], None);
     world.start(2, &[1], None);
     world.until_one_ring(&[1, 2], ms(100));
-    world.start_as(
-        Peer {
-            id: id(2_000),
-            addr: addr(9),
-            incarnation: world.now.0 + 5,
-        },
-        &[1],
-        None,
-    );
+    world.start_as(Peer { id: id(2_000), addr: addr(9), incarnation: world.now.0 + 5 }, &[1], None);
     world.run(ms(1_000));
-    let why = format!(
-        "the identifier {} is held by a live node at 10.0.0.2:7160",
-        id(2_000)
-    );
-    assert!(
-        world.events_of(9).contains(&Event::Refused(why)),
-        "{:?}",
-        world.events_of(9)
-    );
-    assert_eq!(
-        (world.state(1), world.state(2)),
-        (State::Ready, State::Ready)
-    );
+    let why = format!("the identifier {} is held by a live node at 10.0.0.2:7160", id(2_000));
+    assert!(world.events_of(9).contains(&Event::Refused(why)), "{:?}", world.events_of(9));
+    assert_eq!((world.state(1), world.state(2)), (State::Ready, State::Ready));
 }
 
 #[test]
@@ -252,21 +159,10 @@ fn a_node_that_moved_to_another_address_is_taken_in_once_the_old_one_is_dead() {
     world.start(2, &[1], None);
     world.until_one_ring(&[1, 2], ms(100));
     world.set(2, Process::Dead);
-    world.start_as(
-        Peer {
-            id: id(2_000),
-            addr: addr(9),
-            incarnation: world.now.0,
-        },
-        &[1],
-        None,
-    );
+    world.start_as(Peer { id: id(2_000), addr: addr(9), incarnation: world.now.0 }, &[1], None);
     world.run(ms(5_000));
     assert_eq!(world.state(9), State::Ready, "{:?}", world.events_of(9));
-    assert_eq!(
-        world.node(1).view().peer(id(2_000)).unwrap().peer.addr,
-        addr(9)
-    );
+    assert_eq!(world.node(1).view().peer(id(2_000)).unwrap().peer.addr, addr(9));
 }
 
 #[test]
@@ -292,10 +188,7 @@ fn a_member_that_loses_everybody_searches_and_takes_its_ring_up_alone() {
     world.set(2, Process::Dead);
     world.run(ms(2_000));
     assert_eq!(world.state(1), State::Searching);
-    assert!(
-        world.node(1).view().me.incarnation > before,
-        "a new life, since others may still list the old one"
-    );
+    assert!(world.node(1).view().me.incarnation > before, "a new life, since others may still list the old one");
     world.run(ms(5_000));
     assert_eq!((world.state(1), world.ring(1)), (State::Ready, ring));
 }

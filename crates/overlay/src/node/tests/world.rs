@@ -7,8 +7,8 @@ use ring::{Id, Space};
 
 use crate::toy::{Toy, ToyConfig};
 use crate::{
-    Addr, CallId, Effect, Envelope, Event, Failure, LocateError, Located, Node, NodeConfig, Peer,
-    QueryId, Request, Response, RingId, Settings, Start, State, Time,
+    Addr, CallId, Effect, Envelope, Event, Failure, LocateError, Located, Node, NodeConfig, Peer, QueryId, Request,
+    Response, RingId, Settings, Start, State, Time,
 };
 
 /// Wall clock at time zero.
@@ -28,11 +28,7 @@ pub(super) fn ms(ms: u64) -> Duration {
 
 pub(super) fn settings(replicas: &str) -> Settings {
     let pairs = [("cluster", "default"), ("replicas", replicas)];
-    Settings(
-        pairs
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .to_vec(),
-    )
+    Settings(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())
 }
 
 /// How the process at an address is.
@@ -48,22 +44,9 @@ pub(super) enum Process {
 }
 
 enum Packet {
-    Request {
-        from: Addr,
-        call: CallId,
-        to: Addr,
-        envelope: Envelope,
-        request: Request<Toy>,
-    },
-    Reply {
-        to: Addr,
-        call: CallId,
-        result: Result<Response<Toy>, Failure>,
-    },
-    Deadline {
-        to: Addr,
-        call: CallId,
-    },
+    Request { from: Addr, call: CallId, to: Addr, envelope: Envelope, request: Request<Toy> },
+    Reply { to: Addr, call: CallId, result: Result<Response<Toy>, Failure> },
+    Deadline { to: Addr, call: CallId },
 }
 
 /// The network, its nodes by address, and all that they reported.
@@ -106,38 +89,16 @@ impl World {
 
     /// Starts node `number`, identifier 1000·number, with these seeds and the disk of a ring.
     pub(super) fn start(&mut self, number: u64, seeds: &[u64], disk_ring: Option<RingId>) {
-        self.start_as(
-            Peer {
-                id: id(1_000 * number),
-                addr: addr(number),
-                incarnation: self.now.0,
-            },
-            seeds,
-            disk_ring,
-        );
+        self.start_as(Peer { id: id(1_000 * number), addr: addr(number), incarnation: self.now.0 }, seeds, disk_ring);
     }
 
     pub(super) fn start_as(&mut self, me: Peer, seeds: &[u64], disk_ring: Option<RingId>) {
         let at = me.addr.clone();
         let seed = me.incarnation ^ u64::from(me.id.to_array()[18]) << 32;
-        let mut node = Node::new(
-            me,
-            settings(&self.replicas),
-            NodeConfig::default(),
-            self.toy.clone(),
-            seed,
-        );
+        let mut node = Node::new(me, settings(&self.replicas), NodeConfig::default(), self.toy.clone(), seed);
         let seeds = seeds.iter().map(|&seed| addr(seed)).collect();
         let wall_ms = WALL_MS + self.now.0 / 1_000;
-        node.start(
-            self.now,
-            Start {
-                seeds,
-                remembered: Vec::new(),
-                disk_ring,
-                wall_ms,
-            },
-        );
+        node.start(self.now, Start { seeds, remembered: Vec::new(), disk_ring, wall_ms });
         self.nodes.insert(at.clone(), node);
         self.processes.insert(at.clone(), Process::Runs);
         self.collect(&at);
@@ -171,22 +132,14 @@ impl World {
     }
 
     /// Lets `act` work on a node and carries out what it wants done.
-    pub(super) fn with<R>(
-        &mut self,
-        number: u64,
-        act: impl FnOnce(&mut Node<Toy>, Time) -> R,
-    ) -> R {
+    pub(super) fn with<R>(&mut self, number: u64, act: impl FnOnce(&mut Node<Toy>, Time) -> R) -> R {
         let at = addr(number);
         let result = act(self.nodes.get_mut(&at).unwrap(), self.now);
         self.collect(&at);
         result
     }
 
-    pub(super) fn locate(
-        &mut self,
-        from: u64,
-        target: u64,
-    ) -> (Duration, Result<Located, LocateError>) {
+    pub(super) fn locate(&mut self, from: u64, target: u64) -> (Duration, Result<Located, LocateError>) {
         let began = self.now;
         let query = self.with(from, |node, now| node.locate(now, id(target)));
         let key = (addr(from), query);
@@ -203,11 +156,7 @@ impl World {
     pub(super) fn until_one_ring(&mut self, numbers: &[u64], limit: Duration) -> Duration {
         let began = self.now;
         while !self.is_one_ring(numbers) {
-            assert!(
-                self.now.since(began) < limit,
-                "no single ring after {limit:?}: {:#?}",
-                self.summary()
-            );
+            assert!(self.now.since(began) < limit, "no single ring after {limit:?}: {:#?}", self.summary());
             self.run(ms(10));
         }
         self.now.since(began)
@@ -218,9 +167,7 @@ impl World {
         numbers.iter().all(|&number| {
             let known = self.node(number).table();
             let named = |other: &u64| known.contains(&self.node(*other).view().me);
-            self.state(number) == State::Ready
-                && self.ring(number) == first
-                && numbers.iter().all(named)
+            self.state(number) == State::Ready && self.ring(number) == first && numbers.iter().all(named)
         })
     }
 
@@ -228,10 +175,7 @@ impl World {
         let row = |(addr, node): (&Addr, &Node<Toy>)| {
             let view = node.view();
             let table: Vec<Id> = node.table().into_iter().map(|peer| peer.id).collect();
-            format!(
-                "{addr} {:?} {:?} {:?} {table:?}",
-                self.processes[addr], view.state, view.ring
-            )
+            format!("{addr} {:?} {:?} {:?} {table:?}", self.processes[addr], view.state, view.ring)
         };
         self.nodes.iter().map(row).collect()
     }
@@ -242,10 +186,7 @@ impl World {
     }
 
     pub(super) fn time_of(&self, number: u64, is: impl Fn(&Event) -> bool) -> Option<Time> {
-        let found = self
-            .events
-            .iter()
-            .find(|(_, at, event)| *at == addr(number) && is(event));
+        let found = self.events.iter().find(|(_, at, event)| *at == addr(number) && is(event));
         found.map(|(at, _, _)| *at)
     }
 
@@ -255,13 +196,8 @@ impl World {
         loop {
             let packet = self.packets.keys().next().map(|(at, _)| *at);
             let running = self.nodes.iter().filter(|(at, _)| self.ticks(at));
-            let wake = running
-                .filter_map(|(at, node)| Some((node.next_wake()?, at.clone())))
-                .min();
-            let next = [packet, wake.as_ref().map(|(at, _)| *at)]
-                .into_iter()
-                .flatten()
-                .min();
+            let wake = running.filter_map(|(at, node)| Some((node.next_wake()?, at.clone()))).min();
+            let next = [packet, wake.as_ref().map(|(at, _)| *at)].into_iter().flatten().min();
             let Some(next) = next.filter(|&next| next <= end) else {
                 break;
             };
@@ -270,11 +206,7 @@ impl World {
                 Some((at, node)) if packet.is_none_or(|packet| at < packet) => {
                     let ticked = self.nodes.get_mut(&node).unwrap();
                     ticked.tick(self.now);
-                    at_once = if ticked.next_wake() <= Some(self.now) {
-                        at_once + 1
-                    } else {
-                        0
-                    };
+                    at_once = if ticked.next_wake() <= Some(self.now) { at_once + 1 } else { 0 };
                     assert!(at_once < 3, "a node that never sleeps");
                     self.collect(&node);
                 }
@@ -293,50 +225,30 @@ impl World {
 
     fn post(&mut self, after: Duration, packet: Packet) {
         self.next += 1;
-        self.packets
-            .insert((self.now.plus(after), self.next), packet);
+        self.packets.insert((self.now.plus(after), self.next), packet);
     }
 
     fn reaches(&self, from: &Addr, to: &Addr) -> bool {
-        self.processes.get(from) == Some(&Process::Runs)
-            && !self.cut.contains(&(from.clone(), to.clone()))
+        self.processes.get(from) == Some(&Process::Runs) && !self.cut.contains(&(from.clone(), to.clone()))
     }
 
     fn deliver(&mut self, packet: Packet) {
         match packet {
-            Packet::Request {
-                from,
-                call,
-                to,
-                envelope,
-                request,
-            } => {
+            Packet::Request { from, call, to, envelope, request } => {
                 if !self.reaches(&from, &to) {
                     return;
                 }
-                self.asked
-                    .push((self.now, from.clone(), to.clone(), request.clone()));
+                self.asked.push((self.now, from.clone(), to.clone(), request.clone()));
                 let result = match self.processes.get(&to) {
                     Some(Process::Runs) => {
-                        let answer = self
-                            .nodes
-                            .get_mut(&to)
-                            .unwrap()
-                            .serve(self.now, &envelope, request);
+                        let answer = self.nodes.get_mut(&to).unwrap().serve(self.now, &envelope, request);
                         self.collect(&to);
                         answer.map_err(Failure::Refused)
                     }
                     Some(Process::Stopped | Process::Unplugged) => return,
                     Some(Process::Dead) | None => Err(Failure::Unreachable),
                 };
-                self.post(
-                    self.latency,
-                    Packet::Reply {
-                        to: from,
-                        call,
-                        result,
-                    },
-                );
+                self.post(self.latency, Packet::Reply { to: from, call, result });
             }
             Packet::Reply { to, call, result } => self.end(&to, call, result),
             Packet::Deadline { to, call } => self.end(&to, call, Err(Failure::TimedOut)),
@@ -348,14 +260,7 @@ impl World {
             Process::Dead => return,
             // What reaches a stopped process waits for it.
             Process::Stopped => {
-                return self.post(
-                    ms(10),
-                    Packet::Reply {
-                        to: to.clone(),
-                        call,
-                        result,
-                    },
-                );
+                return self.post(ms(10), Packet::Reply { to: to.clone(), call, result });
             }
             Process::Runs | Process::Unplugged => {}
         }
@@ -372,31 +277,10 @@ impl World {
     fn collect(&mut self, at: &Addr) {
         while let Some(effect) = self.nodes.get_mut(at).unwrap().poll_effect() {
             match effect {
-                Effect::Call {
-                    call,
-                    addr,
-                    envelope,
-                    request,
-                    timeout,
-                } => {
+                Effect::Call { call, addr, envelope, request, timeout } => {
                     self.sent.insert((at.clone(), call), self.now);
-                    self.post(
-                        timeout,
-                        Packet::Deadline {
-                            to: at.clone(),
-                            call,
-                        },
-                    );
-                    self.post(
-                        self.latency,
-                        Packet::Request {
-                            from: at.clone(),
-                            call,
-                            to: addr,
-                            envelope,
-                            request,
-                        },
-                    );
+                    self.post(timeout, Packet::Deadline { to: at.clone(), call });
+                    self.post(self.latency, Packet::Request { from: at.clone(), call, to: addr, envelope, request });
                 }
                 Effect::Located { query, result } => {
                     self.located.insert((at.clone(), query), (self.now, result));
