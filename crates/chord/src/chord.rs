@@ -24,7 +24,7 @@ pub struct Chord {
     pub(crate) fingers: FingerTable,
     pub(crate) fixing: Fixing,
     /// The one maintenance operation that waits for an answer.
-    pub(crate) operation: Option<Operation>,
+    pub(crate) operation: Option<Box<Operation>>,
     /// The neighbour that is asked for a sign of life outside of any operation.
     pub(crate) probing: Option<Peer>,
     /// The predecessor was heard since the last stabilize round: as long as it lives it notifies each round.
@@ -46,7 +46,7 @@ pub(crate) enum Stage {
     /// In no ring.
     Outside,
     /// Looking for the member to join at.
-    Joining(Attempt),
+    Joining(Box<Attempt>),
     /// Has a place, but the neighbours have not both confirmed it (yet, or again).
     Unconfirmed(Confirmation),
     /// Both neighbours have confirmed it.

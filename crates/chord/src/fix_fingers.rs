@@ -73,8 +73,8 @@ impl Chord {
         if !self.is_member() || self.fixing.looking_up.is_some() {
             return;
         }
-        let bits = self.me.id.space().bits();
-        let far = (self.fixing.next..bits).find(|&power| matches!(self.finger(power), Finger::Far(_)));
+        let far = self.far_powers();
+        let far = (self.fixing.next.max(far.start)..far.end).next();
         match far {
             Some(power) if self.is_ready() => {
                 self.fixing.next = power;
@@ -133,10 +133,15 @@ impl Chord {
 
     /// The list has grown over these: it knows them better.
     fn forget_near_fingers(&mut self) {
-        let bits = self.me.id.space().bits();
-        let far = (0..bits).find(|&power| matches!(self.finger(power), Finger::Far(_)));
-        if let Some(before) = far.unwrap_or(bits).checked_sub(1) {
-            self.fingers.clear(0, before);
+        if let Some(last_near) = self.far_powers().start.checked_sub(1) {
+            self.fingers.clear(0, last_near);
         }
+    }
+
+    /// The powers of two that lead beyond the successor list, and not into this node's own arc.
+    fn far_powers(&self) -> std::ops::Range<u32> {
+        let me = self.me.id;
+        let beyond = |to: Option<&Peer>| to.and_then(|to| me.distance_to(to.id).log2()).map_or(0, |power| power + 1);
+        beyond(self.successors.in_order(me).last())..beyond(self.predecessor.as_ref())
     }
 }

@@ -55,14 +55,14 @@ pub(crate) struct Lease {
 impl Chord {
     pub(crate) fn begin_join(&mut self, via: Peer, ctx: &mut Ctx<'_, Self>) {
         ctx.locate(self.me.id, Some(via.clone()));
-        self.stage = Stage::Joining(Attempt {
+        self.stage = Stage::Joining(Box::new(Attempt {
             via,
             step: Step::Locating,
             failures: 0,
             lookups_failed: 0,
             busy: 0,
             redirections: 0,
-        });
+        }));
     }
 
     pub(crate) fn on_place_located(&mut self, found: Result<Located, Failure>, ctx: &mut Ctx<'_, Self>) {

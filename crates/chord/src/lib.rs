@@ -8,7 +8,19 @@
 //! The protocol as published in 2001 could lose the ring. Zave found an invariant that suffices, and a
 //! version that keeps it, which is the one here: every operation is one step at one node that reads at
 //! most one other node, lists are built whole and are always full, and a pointer is known to be live
-//! before it is taken in. [`Chord`] is a value without clock, socket or task; `overlay::Node` drives it.
+//! before it is taken in.
+//!
+//! **Below r + 1 members** there is no proof. The same steps run there with one addition: a member takes in
+//! one newcomer at a time, the next once both neighbours list the last. Lists come round to the node itself;
+//! [`Table`] shows each member once.
+//!
+//! **Beyond the proof.** Failure detection is not perfect: a node that was wrongly given up is dropped by its
+//! predecessor, and put back by its own next notification and the stabilize round after. Meanwhile two
+//! nodes may claim an arc; records are safe all the same, since writes need a majority of an agreed set. Leaving is an ordinary
+//! failure that is announced. A node that loses its whole list goes on by its predecessor; one to whom several
+//! members fell silent at once looks for another way in instead of declaring itself the whole ring.
+//!
+//! [`Chord`] is a value without clock, socket or task; `overlay::Node` drives it.
 //!
 //! ```
 //! use chord::{Chord, Config};

@@ -109,7 +109,7 @@ impl Chord {
         if self.probing.as_ref() != Some(operation.asked()) {
             ctx.call(operation.asked().clone(), Request::GetNeighbours);
         }
-        self.operation = Some(operation);
+        self.operation = Some(Box::new(operation));
     }
 
     /// The end of a [`Request::GetNeighbours`]; `None` if there was no answer.
@@ -123,7 +123,7 @@ impl Chord {
         }
         self.probing = self.probing.take().filter(|probed| probed != from);
         match self.operation.take() {
-            Some(operation) if operation.asked() == from => self.conclude(operation, answer, ctx),
+            Some(operation) if operation.asked() == from => self.conclude(*operation, answer, ctx),
             other => self.operation = other,
         }
         self.take_up_what_waits(ctx);

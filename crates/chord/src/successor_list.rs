@@ -30,7 +30,7 @@ impl SuccessorList {
     /// `head : butlast(list)`: a live head, then that head's own list.
     pub(crate) fn led_by(head: Peer, list: &[Entry], length: usize) -> Self {
         let id = head.id;
-        let entries = std::iter::once(Entry::Peer(head)).chain(list.iter().cloned()).collect();
+        let entries = std::iter::once(Entry::Peer(head)).chain(list.iter().take(length).cloned()).collect();
         Self { entries: filled(entries, id, length) }
     }
 

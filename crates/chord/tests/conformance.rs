@@ -29,6 +29,7 @@ conforms!(
     nodes_join_one_by_one,
     nodes_join_all_at_once,
     nodes_join_while_messages_are_lost,
+    nodes_join_over_long_links,
     crashes_at_the_same_moment_are_repaired,
     silent_nodes_are_routed_around,
     a_pause_of_all_leaves_the_ring_whole,

@@ -90,5 +90,5 @@ fn in_a_ring_of_64_a_few_seconds_after_its_start_they_are_the_models() {
 
 #[test]
 fn in_a_ring_of_1000_they_are_the_models() {
-    compare(1_000, 40, Duration::from_secs(20), 2_000);
+    compare(1_000, 100, Duration::from_secs(15), 2_000);
 }

@@ -68,6 +68,18 @@ pub fn nodes_join_while_messages_are_lost<P: Overlay>(subject: &Subject<P>) {
     }
 }
 
+/// The same over long links: 50 to 120 ms each way.
+pub fn nodes_join_over_long_links<P: Overlay>(subject: &Subject<P>) {
+    for seed in seeds() {
+        let (least, most) = (Duration::from_millis(50), Duration::from_millis(120));
+        let mut net = together(subject, seed, 10).with_latency(least, most);
+        converge(&mut net, 10, seconds(30));
+        net.crash(4);
+        converge(&mut net, 9, seconds(15));
+        lookups_agree(&mut net, 4);
+    }
+}
+
 /// Several nodes crash at the same moment, neighbours among them; lookups go on and are right again soon.
 pub fn crashes_at_the_same_moment_are_repaired<P: Overlay>(subject: &Subject<P>) {
     for seed in seeds() {

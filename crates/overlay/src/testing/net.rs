@@ -29,7 +29,7 @@ pub struct Net<P: Overlay> {
     now: Time,
     hosts: Vec<Host<P>>,
     by_addr: BTreeMap<Addr, usize>,
-    queue: BTreeMap<(Time, u64), (usize, Event<P>)>,
+    queue: BTreeMap<(Time, u64), Due<P>>,
     events: u64,
     /// Calls made since the beginning.
     calls: u64,
@@ -37,6 +37,13 @@ pub struct Net<P: Overlay> {
     at_once: u32,
     latency: (Duration, Duration),
     loss_permille: u32,
+}
+
+/// An event and the host that it happens at.
+#[derive(Clone, Debug)]
+struct Due<P: Overlay> {
+    number: usize,
+    event: Box<Event<P>>,
 }
 
 impl<P: Overlay> Net<P> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::{AT_ONCE_MAX, Net};
+use super::{AT_ONCE_MAX, Due, Net};
 use crate::testing::host::{Event, Status};
 use crate::{Addr, CallId, Effect, Envelope, Event as News, Failure, Overlay, Request, Response, State, Time};
 
@@ -17,15 +17,15 @@ impl<P: Overlay> Net<P> {
         if until.is_some_and(|until| entry.key().0 > until) {
             return false;
         }
-        let ((at, _), (number, event)) = entry.remove_entry();
+        let ((at, _), Due { number, event }) = entry.remove_entry();
         self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
         if self.at_once > AT_ONCE_MAX {
             self.fail(format!("time stands still at {event:?} of host {number}"));
         }
         self.now = self.now.max(at);
         match self.hosts[number].status {
-            Status::Paused => self.hosts[number].held.push(event),
-            Status::Up | Status::Down => self.handle(number, event),
+            Status::Paused => self.hosts[number].held.push(*event),
+            Status::Up | Status::Down => self.handle(number, *event),
         }
         true
     }
@@ -149,7 +149,7 @@ impl<P: Overlay> Net<P> {
 
     pub(super) fn schedule(&mut self, after: Duration, number: usize, event: Event<P>) {
         self.events += 1;
-        self.queue.insert((self.now.plus(after), self.events), (number, event));
+        self.queue.insert((self.now.plus(after), self.events), Due { number, event: Box::new(event) });
     }
 
     pub(super) fn delay(&mut self) -> Duration {
