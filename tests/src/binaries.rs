@@ -22,8 +22,9 @@ pub struct Binaries {
     pub target_dir: PathBuf,
 }
 
-/// Names a directory that already holds `dhtd` and `dht`: they are taken as they are, nothing is built.
-const BIN_DIR: &str = "DHT_TEST_BIN_DIR";
+/// Names a directory that already holds `dhtd` and `dht`: they are taken as they are and nothing is built, the image
+/// included.
+pub(crate) const BIN_DIR: &str = "DHT_TEST_BIN_DIR";
 
 impl Binaries {
     /// The binaries, built if need be.
@@ -39,11 +40,7 @@ impl Binaries {
         let (target_dir, profile) = own_build();
         if let Some(dir) = env::var_os(BIN_DIR) {
             let dir = PathBuf::from(dir);
-            return Self {
-                dhtd: dir.join("dhtd"),
-                dht: dir.join("dht"),
-                target_dir,
-            };
+            return Self { dhtd: dir.join("dhtd"), dht: dir.join("dht"), target_dir };
         }
         let output = cargo()
             // All of the workspace, so that dependencies have the features that the tests' own build gave them and
@@ -55,11 +52,7 @@ impl Binaries {
             .arg(&target_dir)
             .output()
             .expect("cargo runs");
-        assert!(
-            output.status.success(),
-            "dhtd and dht do not build:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "dhtd and dht do not build:\n{}", String::from_utf8_lossy(&output.stderr));
         let messages = String::from_utf8_lossy(&output.stdout);
         let executable = |name: &str| -> PathBuf {
             messages
@@ -69,11 +62,7 @@ impl Binaries {
                 .find_map(|message| message["executable"].as_str().map(PathBuf::from))
                 .unwrap_or_else(|| panic!("cargo built no {name}"))
         };
-        Self {
-            dhtd: executable("dhtd"),
-            dht: executable("dht"),
-            target_dir,
-        }
+        Self { dhtd: executable("dhtd"), dht: executable("dht"), target_dir }
     }
 }
 
@@ -86,18 +75,13 @@ pub(crate) fn cargo() -> Command {
 
 /// The workspace's root directory.
 pub(crate) fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the tests are a member of a workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a member of a workspace")
 }
 
 /// Target directory and profile of the running test, which lies in `TARGET/PROFILE/deps/`.
 fn own_build() -> (PathBuf, String) {
     let test = env::current_exe().expect("a running program has a path");
-    let profile_dir = test
-        .ancestors()
-        .nth(2)
-        .expect("a test lies in TARGET/PROFILE/deps");
+    let profile_dir = test.ancestors().nth(2).expect("a test lies in TARGET/PROFILE/deps");
     let target_dir = profile_dir.parent().expect("a profile lies in TARGET");
     let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
         // The dev profile is the one whose directory has another name.

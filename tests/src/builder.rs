@@ -82,11 +82,8 @@ impl Builder {
     #[must_use]
     pub fn empty(self) -> Cluster {
         let target_dir = &Binaries::get().target_dir;
-        let gate = if self.alone || self.nodes > SMALL {
-            Gate::exclusive(target_dir)
-        } else {
-            Gate::shared(target_dir)
-        };
+        let gate =
+            if self.alone || self.nodes > SMALL { Gate::exclusive(target_dir) } else { Gate::shared(target_dir) };
         Cluster::new(self, Arc::new(gate))
     }
 

@@ -47,14 +47,7 @@ impl Cluster {
             .prefix(&format!("dht-{}-", settings.name))
             .tempdir()
             .expect("a temporary directory");
-        Self {
-            nodes: Vec::new(),
-            ports: Vec::new(),
-            settings,
-            dir: Some(dir),
-            started: Instant::now(),
-            gate,
-        }
+        Self { nodes: Vec::new(), ports: Vec::new(), settings, dir: Some(dir), started: Instant::now(), gate }
     }
 
     pub(crate) fn gate(&self) -> Arc<Gate> {
@@ -127,10 +120,7 @@ impl Cluster {
                 self.ports.push(free_port());
             }
         }
-        let joins: Vec<String> = seeds
-            .iter()
-            .flat_map(|seed| ["--join".to_owned(), self.address(*seed)])
-            .collect();
+        let joins: Vec<String> = seeds.iter().flat_map(|seed| ["--join".to_owned(), self.address(*seed)]).collect();
         let args = &mut self.nodes[index].args;
         if let Some(first) = args.iter().position(|arg| arg == "--join") {
             // Seeds are always the last arguments.
@@ -186,27 +176,21 @@ impl Cluster {
     #[must_use]
     pub fn up(&mut self) -> Vec<usize> {
         let all = self.nodes.iter_mut().enumerate();
-        all.filter_map(|(index, node)| node.is_up().then_some(index))
-            .collect()
+        all.filter_map(|(index, node)| node.is_up().then_some(index)).collect()
     }
 
     /// Addresses of the daemons that run and are not paused.
     #[must_use]
     pub fn up_addrs(&mut self) -> Vec<String> {
         let up = self.up();
-        up.into_iter()
-            .map(|index| self.nodes[index].addr())
-            .collect()
+        up.into_iter().map(|index| self.nodes[index].addr()).collect()
     }
 
     /// Identifiers of the daemons that run and are not paused, in order.
     #[must_use]
     pub fn up_ids(&mut self) -> Vec<String> {
         let up = self.up();
-        let mut ids: Vec<String> = up
-            .into_iter()
-            .map(|index| self.nodes[index].id().to_owned())
-            .collect();
+        let mut ids: Vec<String> = up.into_iter().map(|index| self.nodes[index].id().to_owned()).collect();
         ids.sort();
         ids
     }
@@ -227,9 +211,7 @@ impl Cluster {
     pub fn dht(&self, index: usize, args: &[&str]) -> Finished {
         let addr = self.address(index);
         let mut command = daemon::dht();
-        command
-            .args(["--endpoints", &addr, "-o", "json"])
-            .args(args);
+        command.args(["--endpoints", &addr, "-o", "json"]).args(args);
         run(&mut command, COMMAND)
     }
 
@@ -260,9 +242,7 @@ impl Cluster {
     #[track_caller]
     pub fn members(&self, through: usize) -> Result<Vec<Member>, String> {
         let ring = self.dht(through, &["ring"]);
-        let value = ring
-            .parse()
-            .map_err(|error| format!("{error}: {} {}", ring.text(), ring.stderr))?;
+        let value = ring.parse().map_err(|error| format!("{error}: {} {}", ring.text(), ring.stderr))?;
         parse_members(&value)
     }
 
@@ -288,17 +268,11 @@ impl Cluster {
         let absent: Vec<_> = ids.difference(&seen).collect();
         let beyond: Vec<_> = seen.difference(ids).collect();
         if !absent.is_empty() || !beyond.is_empty() || members.len() != ids.len() {
-            return Err(format!(
-                "node{viewer} sees {} members; absent {absent:?}, beyond {beyond:?}",
-                members.len()
-            ));
+            return Err(format!("node{viewer} sees {} members; absent {absent:?}, beyond {beyond:?}", members.len()));
         }
         let unready = members.iter().find(|member| member.state != "ready");
         match unready {
-            Some(member) => Err(format!(
-                "node{viewer} sees {} as {}",
-                member.addr, member.state
-            )),
+            Some(member) => Err(format!("node{viewer} sees {} as {}", member.addr, member.state)),
             None => Ok(()),
         }
     }
@@ -313,12 +287,7 @@ impl Cluster {
         if check.code == 0 {
             return Ok(());
         }
-        Err(format!(
-            "dht check: exit {} {}{}",
-            check.code,
-            check.text(),
-            check.stderr
-        ))
+        Err(format!("dht check: exit {} {}{}", check.code, check.text(), check.stderr))
     }
 
     /// Puts every record, each through one of the daemons that are up.
@@ -338,15 +307,8 @@ impl Cluster {
         let what = format!("{replicas} copies each of {} records", records.len());
         let ((), took) = eventually(&what, within, || {
             let members = self.members(up[0])?;
-            let held: BTreeMap<String, u64> = members
-                .into_iter()
-                .map(|member| (member.id, member.keys))
-                .collect();
-            if held == expected {
-                Ok(())
-            } else {
-                Err(format!("held {held:?}, should be {expected:?}"))
-            }
+            let held: BTreeMap<String, u64> = members.into_iter().map(|member| (member.id, member.keys)).collect();
+            if held == expected { Ok(()) } else { Err(format!("held {held:?}, should be {expected:?}")) }
         });
         took
     }
@@ -391,10 +353,7 @@ impl Drop for Cluster {
             return;
         }
         let lines = if self.nodes.len() > SMALL { 4 } else { 15 };
-        eprintln!(
-            "after {:?}, the daemons' last words:",
-            self.started.elapsed()
-        );
+        eprintln!("after {:?}, the daemons' last words:", self.started.elapsed());
         for node in &self.nodes {
             eprintln!("{}", node.log_tail(lines));
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::binaries::{cargo, workspace};
+use crate::binaries::{BIN_DIR, cargo, workspace};
 use crate::finished::{Finished, run};
 
 /// Starting and stopping five containers.
@@ -48,9 +48,12 @@ impl Compose {
         Ok(Self { project, command })
     }
 
-    /// Builds the image `dhtd:latest` from this source tree.
+    /// Builds the image `dhtd:latest` from this source tree, unless binaries are given and so is it.
     #[track_caller]
     pub fn build_image() {
+        if env::var_os(BIN_DIR).is_some() {
+            return;
+        }
         run(cargo().args(["xtask", "image"]), IMAGE).expect_code(0);
     }
 
@@ -92,22 +95,10 @@ impl Compose {
     pub fn container(&self, service: &str) -> String {
         let project = format!("label=com.docker.compose.project={}", self.project);
         let service_label = format!("label=com.docker.compose.service={service}");
-        let found = Self::docker(&[
-            "ps",
-            "-a",
-            "-q",
-            "--filter",
-            &project,
-            "--filter",
-            &service_label,
-        ])
-        .expect_code(0)
-        .text();
+        let found =
+            Self::docker(&["ps", "-a", "-q", "--filter", &project, "--filter", &service_label]).expect_code(0).text();
         let id = found.trim();
-        assert!(
-            !id.is_empty() && !id.contains('\n'),
-            "containers of {service}: {found:?}"
-        );
+        assert!(!id.is_empty() && !id.contains('\n'), "containers of {service}: {found:?}");
         id.to_owned()
     }
 
@@ -119,12 +110,37 @@ impl Compose {
     #[track_caller]
     pub fn network(&self) -> String {
         let label = format!("label=com.docker.compose.project={}", self.project);
-        let found = Self::docker(&["network", "ls", "-q", "--filter", &label])
-            .expect_code(0)
-            .text();
+        let found = Self::docker(&["network", "ls", "-q", "--filter", &label]).expect_code(0).text();
         let id = found.trim();
         assert!(!id.is_empty() && !id.contains('\n'), "networks: {found:?}");
         id.to_owned()
+    }
+
+    /// Takes the next free address of the project's network, so that whoever is connected next gets another one.
+    #[track_caller]
+    pub fn occupy_address(&self) {
+        let network = self.network();
+        let args = ["run", "-d", "--name", &self.occupant(), "--network", &network];
+        let cluster = ["-e", "DHTD_CLUSTER=occupant", "dhtd:latest"];
+        Self::docker(&[&args[..], &cluster].concat()).expect_code(0);
+    }
+
+    fn occupant(&self) -> String {
+        format!("{}-occupant", self.project)
+    }
+
+    /// A container's address in the project's network.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[must_use]
+    #[track_caller]
+    pub fn address(&self, service: &str) -> String {
+        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        let found = Self::docker(&["inspect", "--format", format, &self.container(service)]);
+        let address = found.expect_code(0).text().trim().to_owned();
+        assert!(!address.is_empty(), "{service} has no address");
+        address
     }
 
     /// What the engine says of a container's health: starting, healthy, unhealthy; or its state when it has none.
@@ -159,12 +175,13 @@ impl Drop for Compose {
         if std::thread::panicking() {
             self.say(&["logs", "--tail", "15"]);
         }
+        // It may never have been there.
+        let _ = catch_unwind(AssertUnwindSafe(|| Self::docker(&["rm", "--force", "--volumes", &self.occupant()])));
         self.say(&["down", "--volumes", "--remove-orphans", "--timeout", "2"]);
     }
 }
 
 fn try_run(program: &str, args: &[&str]) -> bool {
-    let known = env::var_os("PATH")
-        .is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()));
+    let known = env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()));
     known && run(Command::new(program).args(args), ENGINE).code == 0
 }

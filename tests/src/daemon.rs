@@ -64,11 +64,7 @@ impl Daemon {
         assert!(!self.is_running(), "{} runs already", self.name);
         self.ready = None;
         let stdout = File::create(&self.stdout).expect("a file for stdout");
-        let stderr = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.stderr)
-            .expect("a file for stderr");
+        let stderr = OpenOptions::new().create(true).append(true).open(&self.stderr).expect("a file for stderr");
         let child = dhtd()
             .args(&self.args)
             .stdin(Stdio::null())
@@ -91,18 +87,10 @@ impl Daemon {
                 return ready;
             }
             if let Some(status) = self.poll_exit() {
-                panic!(
-                    "{} ended with {status} instead of becoming ready\n{}",
-                    self.name,
-                    self.log_tail(20)
-                );
+                panic!("{} ended with {status} instead of becoming ready\n{}", self.name, self.log_tail(20));
             }
             if start.elapsed() > within {
-                panic!(
-                    "{} is not ready after {within:?}\n{}",
-                    self.name,
-                    self.log_tail(20)
-                );
+                panic!("{} is not ready after {within:?}\n{}", self.name, self.log_tail(20));
             }
             sleep(Duration::from_millis(10));
         }
@@ -118,9 +106,9 @@ impl Daemon {
             let printed = fs::read_to_string(&self.stdout).expect("stdout is in a file");
             let (line, rest) = printed.split_once('\n')?;
             assert_eq!(rest, "", "{}: more than one line on stdout", self.name);
-            self.ready = Some(parse_ready(line).unwrap_or_else(|reason| {
-                panic!("{}: {reason} in its ready line {line:?}", self.name)
-            }));
+            self.ready = Some(
+                parse_ready(line).unwrap_or_else(|reason| panic!("{}: {reason} in its ready line {line:?}", self.name)),
+            );
         }
         self.ready.clone()
     }
@@ -132,9 +120,7 @@ impl Daemon {
     #[must_use]
     #[track_caller]
     pub fn ready(&self) -> &Ready {
-        self.ready
-            .as_ref()
-            .unwrap_or_else(|| panic!("{} was not waited for", self.name))
+        self.ready.as_ref().unwrap_or_else(|| panic!("{} was not waited for", self.name))
     }
 
     /// Its identifier.
@@ -172,9 +158,7 @@ impl Daemon {
     }
 
     fn poll_exit(&mut self) -> Option<ExitStatus> {
-        self.child
-            .as_mut()
-            .and_then(|child| child.try_wait().expect("a child of ours"))
+        self.child.as_mut().and_then(|child| child.try_wait().expect("a child of ours"))
     }
 
     /// Process identifier.
@@ -195,8 +179,7 @@ impl Daemon {
     pub fn signal(&mut self, signal: Signal) {
         let pid = i32::try_from(self.pid()).expect("a process id");
         let pid = Pid::from_raw(pid).expect("a process id");
-        kill_process(pid, signal)
-            .unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
+        kill_process(pid, signal).unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
         match signal {
             Signal::STOP => self.paused = true,
             Signal::CONT => self.paused = false,
@@ -224,16 +207,10 @@ impl Daemon {
         loop {
             if let Some(status) = self.poll_exit() {
                 self.child = None;
-                return status
-                    .code()
-                    .unwrap_or_else(|| panic!("{} was ended by {status}", self.name));
+                return status.code().unwrap_or_else(|| panic!("{} was ended by {status}", self.name));
             }
             if start.elapsed() > within {
-                panic!(
-                    "{} still runs after {within:?}\n{}",
-                    self.name,
-                    self.log_tail(20)
-                );
+                panic!("{} still runs after {within:?}\n{}", self.name, self.log_tail(20));
             }
             sleep(Duration::from_millis(10));
         }
@@ -261,12 +238,7 @@ impl Daemon {
         let log = self.log();
         let all: Vec<&str> = log.lines().collect();
         let from = all.len().saturating_sub(lines);
-        format!(
-            "--- {} ({} lines before) ---\n{}",
-            self.name,
-            from,
-            all[from..].join("\n")
-        )
+        format!("--- {} ({} lines before) ---\n{}", self.name, from, all[from..].join("\n"))
     }
 
     pub(crate) fn kill_and_reap(&mut self) {
@@ -309,19 +281,9 @@ fn parse_ready(line: &str) -> Result<Ready, String> {
     if value["event"] != "ready" {
         return Err("no \"event\":\"ready\"".to_owned());
     }
-    let text = |field: &str| {
-        value[field]
-            .as_str()
-            .map(str::to_owned)
-            .ok_or_else(|| format!("no {field:?}"))
-    };
+    let text = |field: &str| value[field].as_str().map(str::to_owned).ok_or_else(|| format!("no {field:?}"));
     for field in ["protocol", "cluster"] {
         text(field)?;
     }
-    Ok(Ready {
-        id: text("id")?,
-        listen: text("listen")?,
-        advertise: text("advertise")?,
-        http: text("http").ok(),
-    })
+    Ok(Ready { id: text("id")?, listen: text("listen")?, advertise: text("advertise")?, http: text("http").ok() })
 }

@@ -48,8 +48,7 @@ impl Finished {
     #[track_caller]
     pub fn json(self) -> Value {
         let this = self.expect_code(0);
-        this.parse()
-            .unwrap_or_else(|error| panic!("{}: {error}: {}", this.command, this.text()))
+        this.parse().unwrap_or_else(|error| panic!("{}: {error}: {}", this.command, this.text()))
     }
 
     /// Standard output as JSON, whatever the exit code.
@@ -73,12 +72,7 @@ impl Finished {
     #[track_caller]
     pub fn expect_stderr(self, parts: &[&str]) -> Self {
         for part in parts {
-            assert!(
-                self.stderr.contains(part),
-                "{}: no {part:?} in what it said:\n{}",
-                self.command,
-                self.stderr
-            );
+            assert!(self.stderr.contains(part), "{}: no {part:?} in what it said:\n{}", self.command, self.stderr);
         }
         self
     }
@@ -119,16 +113,7 @@ pub fn run(command: &mut Command, within: Duration) -> Finished {
     }
     let stderr = String::from_utf8_lossy(&err).into_owned();
     let Some(status) = status else {
-        panic!(
-            "{name} still ran after {within:?}\nstdout: {}\nstderr: {stderr}",
-            String::from_utf8_lossy(&out)
-        );
+        panic!("{name} still ran after {within:?}\nstdout: {}\nstderr: {stderr}", String::from_utf8_lossy(&out));
     };
-    Finished {
-        command: name,
-        code: status.code().unwrap_or(-1),
-        stdout: out,
-        stderr,
-        took,
-    }
+    Finished { command: name, code: status.code().unwrap_or(-1), stdout: out, stderr, took }
 }

@@ -18,9 +18,7 @@ pub fn hash(bytes: &[u8], bits: u32) -> String {
         .as_bytes()
         .chunks(4)
         .map(|digit| {
-            let value = digit
-                .iter()
-                .fold(0, |sum, bit| 2 * sum + u32::from(bit - b'0'));
+            let value = digit.iter().fold(0, |sum, bit| 2 * sum + u32::from(bit - b'0'));
             char::from_digit(value, 16).expect("four bits are one digit")
         })
         .collect()
@@ -53,9 +51,7 @@ pub fn holders<'a>(nodes: &[&'a str], id: &str, replicas: usize) -> Vec<&'a str>
     let mut sorted = nodes.to_vec();
     sorted.sort_unstable();
     let first = sorted.partition_point(|node| *node < id);
-    (0..replicas.min(sorted.len()))
-        .map(|step| sorted[(first + step) % sorted.len()])
-        .collect()
+    (0..replicas.min(sorted.len())).map(|step| sorted[(first + step) % sorted.len()]).collect()
 }
 
 /// The first key of a series that begins with `prefix` whose identifier is wanted.

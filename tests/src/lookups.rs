@@ -46,9 +46,7 @@ pub fn lookup_all(addr: &str, keys: &[String]) -> Vec<Result<Found, Missed>> {
                 let _permit = gate.acquire_owned().await;
                 let start = Instant::now();
                 let target = v1::lookup_request::Target::Key(key.clone().into_bytes());
-                let request = v1::LookupRequest {
-                    target: Some(target),
-                };
+                let request = v1::LookupRequest { target: Some(target) };
                 let answer = client.lookup(request).await;
                 let took = start.elapsed();
                 let found = answer
@@ -74,11 +72,7 @@ fn found(answer: &v1::LookupResponse, took: Duration) -> Result<Found, String> {
     };
     Ok(Found {
         owner: id(answer.owner.as_ref())?,
-        path: answer
-            .path
-            .iter()
-            .map(|step| id(step.peer.as_ref()))
-            .collect::<Result<_, _>>()?,
+        path: answer.path.iter().map(|step| id(step.peer.as_ref())).collect::<Result<_, _>>()?,
         took,
     })
 }

@@ -39,10 +39,7 @@ pub fn records(prefix: &str, count: usize) -> Vec<Record> {
         .map(|index| {
             let key = format!("{prefix}-{index:05}");
             let value = format!("{key} = {}", ids::hash(key.as_bytes(), ids::BITS_MAX));
-            Record {
-                key,
-                value: value.into_bytes(),
-            }
+            Record { key, value: value.into_bytes() }
         })
         .collect()
 }
@@ -83,10 +80,7 @@ pub fn put_all(addrs: &[String], records: &[Record]) -> Vec<Stored> {
         }
         tasks.join_all().await
     });
-    outcomes
-        .into_iter()
-        .map(|outcome| outcome.unwrap_or_else(|reason| panic!("{reason}")))
-        .collect()
+    outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|reason| panic!("{reason}"))).collect()
 }
 
 /// What came of reading many records.
@@ -106,11 +100,7 @@ impl Readings {
     /// # Errors
     /// Otherwise, with the numbers and the first few.
     pub fn whole(&self) -> Result<(), String> {
-        let kinds = [
-            ("lost", &self.missing),
-            ("wrong", &self.wrong),
-            ("unavailable", &self.unavailable),
-        ];
+        let kinds = [("lost", &self.missing), ("wrong", &self.wrong), ("unavailable", &self.unavailable)];
         let complaints: Vec<String> = kinds
             .iter()
             .filter(|(_, list)| !list.is_empty())
@@ -119,11 +109,7 @@ impl Readings {
                 format!("{} {kind}: {}", list.len(), first.join("; "))
             })
             .collect();
-        if complaints.is_empty() {
-            Ok(())
-        } else {
-            Err(complaints.join(" | "))
-        }
+        if complaints.is_empty() { Ok(()) } else { Err(complaints.join(" | ")) }
     }
 }
 
@@ -154,11 +140,7 @@ pub fn get_all(addrs: &[String], records: &[Record], round: usize) -> Readings {
             Ok(true) => {}
             Ok(false) => readings.wrong.push(name),
             Err(status) if status.code() == Code::NotFound => readings.missing.push(name),
-            Err(status) => readings.unavailable.push(format!(
-                "{name}: {:?} {}",
-                status.code(),
-                status.message()
-            )),
+            Err(status) => readings.unavailable.push(format!("{name}: {:?} {}", status.code(), status.message())),
         }
     }
     readings
@@ -166,9 +148,7 @@ pub fn get_all(addrs: &[String], records: &[Record], round: usize) -> Readings {
 
 /// Spreads indices over `count` places without a pattern that the ring could share.
 pub(crate) fn scattered(index: usize, count: usize) -> usize {
-    let mixed = (index as u64 + 1)
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        .rotate_left(29)
-        .wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed =
+        (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     (mixed >> 33) as usize % count
 }

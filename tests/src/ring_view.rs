@@ -27,19 +27,13 @@ pub struct Member {
 /// # Errors
 /// When a promised field is not there.
 pub fn parse_members(ring: &Value) -> Result<Vec<Member>, String> {
-    let members = ring["members"]
-        .as_array()
-        .ok_or_else(|| format!("no \"members\" in {ring}"))?;
+    let members = ring["members"].as_array().ok_or_else(|| format!("no \"members\" in {ring}"))?;
     members.iter().map(parse_member).collect()
 }
 
 fn parse_member(member: &Value) -> Result<Member, String> {
-    let text = |field: &str| {
-        member[field]
-            .as_str()
-            .map(str::to_owned)
-            .ok_or_else(|| format!("no {field:?} in {member}"))
-    };
+    let text =
+        |field: &str| member[field].as_str().map(str::to_owned).ok_or_else(|| format!("no {field:?} in {member}"));
     let state = text("state")?;
     let answers = state != "unreachable";
     let number = |field: &str| match member[field].as_u64() {
@@ -59,14 +53,8 @@ fn parse_member(member: &Value) -> Result<Member, String> {
 /// How many records each node should hold once every record has its copies: those of the owner and the nodes after
 /// it. Worked out from the keys alone.
 #[must_use]
-pub fn expected_copies(
-    nodes: &[&str],
-    records: &[Record],
-    replicas: usize,
-    bits: u32,
-) -> BTreeMap<String, u64> {
-    let mut expected: BTreeMap<String, u64> =
-        nodes.iter().map(|node| ((*node).to_owned(), 0)).collect();
+pub fn expected_copies(nodes: &[&str], records: &[Record], replicas: usize, bits: u32) -> BTreeMap<String, u64> {
+    let mut expected: BTreeMap<String, u64> = nodes.iter().map(|node| ((*node).to_owned(), 0)).collect();
     for record in records {
         let id = ids::hash(record.key.as_bytes(), bits);
         for holder in ids::holders(nodes, &id, replicas) {

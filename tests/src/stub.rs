@@ -38,9 +38,7 @@ pub fn channel(addr: &str) -> Channel {
 /// A client of the users' API.
 #[must_use]
 pub fn kv(addr: &str) -> KvClient<Channel> {
-    KvClient::new(channel(addr))
-        .max_encoding_message_size(MESSAGE_LIMIT)
-        .max_decoding_message_size(MESSAGE_LIMIT)
+    KvClient::new(channel(addr)).max_encoding_message_size(MESSAGE_LIMIT).max_decoding_message_size(MESSAGE_LIMIT)
 }
 
 /// A client of what `dht` looks inside with.
@@ -64,10 +62,6 @@ pub fn wait<T>(future: impl Future<Output = T>) -> T {
 pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime")
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
     })
 }

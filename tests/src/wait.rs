@@ -12,11 +12,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// # Panics
 /// When `within` has passed: with `what` was waited for and the last reason why it did not hold.
 #[track_caller]
-pub fn eventually<T>(
-    what: &str,
-    within: Duration,
-    mut attempt: impl FnMut() -> Result<T, String>,
-) -> (T, Duration) {
+pub fn eventually<T>(what: &str, within: Duration, mut attempt: impl FnMut() -> Result<T, String>) -> (T, Duration) {
     let start = Instant::now();
     loop {
         let reason = match attempt() {
@@ -39,10 +35,7 @@ pub fn holds_for(what: &str, duration: Duration, mut attempt: impl FnMut() -> Re
     let start = Instant::now();
     while start.elapsed() < duration {
         if let Err(reason) = attempt() {
-            panic!(
-                "{what} stopped holding after {:?}: {reason}",
-                start.elapsed()
-            );
+            panic!("{what} stopped holding after {:?}: {reason}", start.elapsed());
         }
         sleep(POLL);
     }

@@ -11,11 +11,7 @@ const KEY_MAX: usize = 1024;
 const VALUE_MAX: usize = 4 << 20;
 
 fn put(addr: &str, key: Vec<u8>, value: Vec<u8>) -> Result<(), Status> {
-    let request = v1::PutRequest {
-        key,
-        value,
-        ..v1::PutRequest::default()
-    };
+    let request = v1::PutRequest { key, value, ..v1::PutRequest::default() };
     stub::wait(stub::kv(addr).put(request)).map(|_| ())
 }
 
@@ -25,10 +21,7 @@ fn get(addr: &str, key: Vec<u8>) -> Result<Vec<u8>, Status> {
 }
 
 fn delete(addr: &str, key: Vec<u8>) -> Result<(), Status> {
-    let request = v1::DeleteRequest {
-        key,
-        ..v1::DeleteRequest::default()
-    };
+    let request = v1::DeleteRequest { key, ..v1::DeleteRequest::default() };
     stub::wait(stub::kv(addr).delete(request)).map(|_| ())
 }
 
@@ -61,10 +54,7 @@ fn keys_and_values_pass_at_their_limits_and_not_beyond_through_any_node() {
         let back = get(&addr, longest.clone()).expect("and come back");
         assert!(back == largest, "another value came back");
         delete(&addr, longest.clone()).expect("and go");
-        assert_eq!(
-            get(&addr, longest.clone()).expect_err("deleted").code(),
-            Code::NotFound
-        );
+        assert_eq!(get(&addr, longest.clone()).expect_err("deleted").code(), Code::NotFound);
 
         let too_long = [longest.clone(), b"y".to_vec()].concat();
         assert_invalid(put(&addr, too_long.clone(), vec![1]), &["key", "1024"]);
@@ -93,11 +83,7 @@ fn a_message_far_beyond_every_limit_is_refused_and_not_taken_in() {
     let cluster = Cluster::named("flood").start();
     let addr = cluster.address(0);
     let status = put(&addr, b"flood".to_vec(), vec![7; 32 << 20]).expect_err("32 MiB");
-    let codes = [
-        Code::InvalidArgument,
-        Code::ResourceExhausted,
-        Code::OutOfRange,
-    ];
+    let codes = [Code::InvalidArgument, Code::ResourceExhausted, Code::OutOfRange];
     assert!(codes.contains(&status.code()), "{status}");
     assert_serves_on(&addr);
 }
@@ -117,23 +103,10 @@ fn malformed_identifiers_are_refused_with_the_name_of_their_field() {
     let empty = v1::lookup_request::Target::Key(Vec::new());
     assert_invalid(lookup(Some(empty)), &["key"]);
 
-    let peer = |id: Vec<u8>, addr: &str| v1::Peer {
-        id,
-        addr: addr.to_owned(),
-        incarnation: 1,
-    };
+    let peer = |id: Vec<u8>, addr: &str| v1::Peer { id, addr: addr.to_owned(), incarnation: 1 };
     let step = |from: v1::Peer, target: Vec<u8>| {
-        let envelope = v1::Envelope {
-            cluster: "malformed".to_owned(),
-            from: Some(from),
-            to: None,
-            ring: None,
-        };
-        let request = v1::FindSuccessorRequest {
-            envelope: Some(envelope),
-            target,
-            avoid: Vec::new(),
-        };
+        let envelope = v1::Envelope { cluster: "malformed".to_owned(), from: Some(from), to: None, ring: None };
+        let request = v1::FindSuccessorRequest { envelope: Some(envelope), target, avoid: Vec::new() };
         stub::wait(stub::chord(&addr).find_successor(request))
     };
     let good = || peer(vec![9; 20], "127.0.0.1:9");
@@ -141,11 +114,7 @@ fn malformed_identifiers_are_refused_with_the_name_of_their_field() {
     assert_invalid(step(good(), Vec::new()), &["target"]);
     assert_invalid(step(peer(vec![9; 21], "127.0.0.1:9"), vec![1; 20]), &["id"]);
     assert_invalid(step(peer(vec![9; 20], ""), vec![1; 20]), &["addr"]);
-    let bare = v1::FindSuccessorRequest {
-        envelope: None,
-        target: vec![1; 20],
-        avoid: Vec::new(),
-    };
+    let bare = v1::FindSuccessorRequest { envelope: None, target: vec![1; 20], avoid: Vec::new() };
     let outcome = stub::wait(stub::chord(&addr).find_successor(bare));
     assert_invalid(outcome, &["envelope"]);
     assert_serves_on(&addr);
@@ -160,9 +129,7 @@ fn an_identifier_beyond_a_small_circle_is_malformed_too() {
         stub::wait(stub::admin(&addr).lookup(v1::LookupRequest { target }))
     };
     assert_invalid(lookup(vec![0x80]), &["id"]);
-    let top = lookup(vec![0x7f])
-        .expect("the greatest identifier is one")
-        .into_inner();
+    let top = lookup(vec![0x7f]).expect("the greatest identifier is one").into_inner();
     let owner = top.owner.expect("an owner");
     assert_eq!(ids::from_wire(&owner.id, 7), "10");
 }

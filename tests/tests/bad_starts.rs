@@ -21,12 +21,7 @@ fn start(args: &[&str]) -> Finished {
     all.extend(args);
     let ended = Cluster::dhtd_plain(&all, Duration::from_secs(30));
     assert_eq!(ended.text(), "", "stdout is for the ready line alone");
-    assert!(
-        !ended.stderr.contains("panicked"),
-        "{}: {}",
-        ended.command,
-        ended.stderr
-    );
+    assert!(!ended.stderr.contains("panicked"), "{}: {}", ended.command, ended.stderr);
     ended
 }
 
@@ -38,11 +33,7 @@ fn a_node_of_another_cluster_or_with_other_settings_is_refused_with_both_values(
         let mut all = vec!["--join", &seed, "--join-timeout", "20s"];
         all.extend(args);
         let ended = start(&all).expect_code(NOT_JOINED);
-        assert!(
-            ended.took < Duration::from_secs(15),
-            "a refusal is final, but it took {:?}",
-            ended.took
-        );
+        assert!(ended.took < Duration::from_secs(15), "a refusal is final, but it took {:?}", ended.took);
         ended
     };
     join(&["--cluster", "theirs"]).expect_stderr(&["ours", "theirs", &seed]);
@@ -56,17 +47,13 @@ fn a_node_of_another_cluster_or_with_other_settings_is_refused_with_both_values(
 
 #[test]
 fn an_unknown_protocol_is_named_with_those_there_are() {
-    start(&["--protocol", "gnutella"])
-        .expect_code(USAGE)
-        .expect_stderr(&["gnutella", "chord"]);
+    start(&["--protocol", "gnutella"]).expect_code(USAGE).expect_stderr(&["gnutella", "chord"]);
 }
 
 #[test]
 fn a_seed_that_does_not_answer_is_named_when_the_join_timeout_is_over() {
     let seed = format!("127.0.0.1:{}", free_port());
-    let ended = start(&["--join", &seed, "--join-timeout", "2s"])
-        .expect_code(NOT_JOINED)
-        .expect_stderr(&[&seed]);
+    let ended = start(&["--join", &seed, "--join-timeout", "2s"]).expect_code(NOT_JOINED).expect_stderr(&[&seed]);
     assert!(ended.took >= Duration::from_secs(2), "{:?}", ended.took);
     assert!(ended.took < Duration::from_secs(10), "{:?}", ended.took);
 }
@@ -75,13 +62,9 @@ fn a_seed_that_does_not_answer_is_named_when_the_join_timeout_is_over() {
 fn a_port_in_use_is_named() {
     let cluster = Cluster::named("port").start();
     let taken = cluster.address(0);
-    start(&["--listen", &taken])
-        .expect_code(FAILURE)
-        .expect_stderr(&[&taken]);
+    start(&["--listen", &taken]).expect_code(FAILURE).expect_stderr(&[&taken]);
     let http = cluster.nodes[0].http().to_owned();
-    start(&["--http", &http])
-        .expect_code(FAILURE)
-        .expect_stderr(&[&http]);
+    start(&["--http", &http]).expect_code(FAILURE).expect_stderr(&[&http]);
 }
 
 #[test]
@@ -91,9 +74,7 @@ fn a_data_directory_that_cannot_be_is_named() {
     fs::write(&file, "not a directory").expect("a file");
     // Under a file nobody makes a directory, not even root.
     let data_dir = file.join("data").display().to_string();
-    start(&["--data-dir", &data_dir])
-        .expect_code(USAGE)
-        .expect_stderr(&[&data_dir]);
+    start(&["--data-dir", &data_dir]).expect_code(USAGE).expect_stderr(&[&data_dir]);
 }
 
 #[test]
@@ -119,48 +100,26 @@ fn an_unknown_or_misspelt_configuration_key_is_named_with_its_line() {
     config("join_timeout = \"soon\"\n").expect_stderr(&["soon", &path]);
     config("= nonsense\n").expect_stderr(&[&path]);
     let missing = dir.path().join("missing.toml").display().to_string();
-    start(&["--config", &missing])
-        .expect_code(USAGE)
-        .expect_stderr(&[&missing]);
+    start(&["--config", &missing]).expect_code(USAGE).expect_stderr(&[&missing]);
 }
 
 #[test]
 fn an_address_that_nobody_can_dial_is_not_advertised() {
     for advertise in ["0.0.0.0:7160", "[::]:7160"] {
-        start(&["--advertise", advertise])
-            .expect_code(USAGE)
-            .expect_stderr(&[advertise, "advertise"]);
+        start(&["--advertise", advertise]).expect_code(USAGE).expect_stderr(&[advertise, "advertise"]);
     }
-    start(&["--listen", "0.0.0.0:0"])
-        .expect_code(USAGE)
-        .expect_stderr(&["--advertise"]);
+    start(&["--listen", "0.0.0.0:0"]).expect_code(USAGE).expect_stderr(&["--advertise"]);
 }
 
 #[test]
 fn values_out_of_their_range_are_refused_with_the_range() {
-    start(&["--id-bits", "2"])
-        .expect_code(USAGE)
-        .expect_stderr(&["3", "160"]);
-    start(&["--id-bits", "161"])
-        .expect_code(USAGE)
-        .expect_stderr(&["3", "160"]);
-    start(&["--id-bits", "7", "--id", "80"])
-        .expect_code(USAGE)
-        .expect_stderr(&["80", "7"]);
-    start(&["--id", "xyz"])
-        .expect_code(USAGE)
-        .expect_stderr(&["xyz"]);
-    start(&["--replicas", "0"])
-        .expect_code(USAGE)
-        .expect_stderr(&["replicas"]);
+    start(&["--id-bits", "2"]).expect_code(USAGE).expect_stderr(&["3", "160"]);
+    start(&["--id-bits", "161"]).expect_code(USAGE).expect_stderr(&["3", "160"]);
+    start(&["--id-bits", "7", "--id", "80"]).expect_code(USAGE).expect_stderr(&["80", "7"]);
+    start(&["--id", "xyz"]).expect_code(USAGE).expect_stderr(&["xyz"]);
+    start(&["--replicas", "0"]).expect_code(USAGE).expect_stderr(&["replicas"]);
     // A list must reach every other holder.
-    start(&["--replicas", "4", "--successors", "2"])
-        .expect_code(USAGE)
-        .expect_stderr(&["successors", "replicas"]);
-    start(&["--listen", "here"])
-        .expect_code(USAGE)
-        .expect_stderr(&["here"]);
-    start(&["--no-such-flag"])
-        .expect_code(USAGE)
-        .expect_stderr(&["--no-such-flag"]);
+    start(&["--replicas", "4", "--successors", "2"]).expect_code(USAGE).expect_stderr(&["successors", "replicas"]);
+    start(&["--listen", "here"]).expect_code(USAGE).expect_stderr(&["here"]);
+    start(&["--no-such-flag"]).expect_code(USAGE).expect_stderr(&["--no-such-flag"]);
 }

@@ -10,11 +10,7 @@ const SETTLE: Duration = Duration::from_secs(60);
 
 /// One daemon for each of `nodes`, with the paper's bare tables.
 fn bare_ring(name: &str, bits: u32, nodes: &[u64]) -> Cluster {
-    Cluster::named(name)
-        .ids(bits, nodes)
-        .replicas(1)
-        .arg("--successors", "1")
-        .start()
+    Cluster::named(name).ids(bits, nodes).replicas(1).arg("--successors", "1").start()
 }
 
 /// Waits until every finger of every daemon is the true successor of its start.
@@ -23,11 +19,7 @@ fn await_true_fingers(cluster: &Cluster, bits: u32, nodes: &[u64]) {
         let expected = true_fingers(*node, bits, nodes);
         eventually(&format!("the fingers of {node}"), SETTLE, || {
             let fingers = fingers(&cluster.dht(index, &["table"]).json());
-            if fingers == expected {
-                Ok(())
-            } else {
-                Err(format!("{fingers:?}, should be {expected:?}"))
-            }
+            if fingers == expected { Ok(()) } else { Err(format!("{fingers:?}, should be {expected:?}")) }
         });
     }
 }
@@ -38,32 +30,23 @@ fn true_fingers(node: u64, bits: u32, nodes: &[u64]) -> Vec<(u64, u64)> {
         let at_or_after = nodes.iter().copied().filter(|node| *node >= start).min();
         at_or_after.unwrap_or_else(|| nodes.iter().copied().min().expect("a node"))
     };
-    (0..bits)
-        .map(|power| (node + (1 << power)) % (1 << bits))
-        .map(|start| (start, successor(start)))
-        .collect()
+    (0..bits).map(|power| (node + (1 << power)) % (1 << bits)).map(|start| (start, successor(start))).collect()
 }
 
 /// Start and node of each finger, as `dht table` shows them.
 fn fingers(table: &Value) -> Vec<(u64, u64)> {
     let fingers = table["fingers"].as_array().expect("fingers");
-    fingers
-        .iter()
-        .map(|finger| (number(&finger["start"]), number(&finger["node"]["id"])))
-        .collect()
+    fingers.iter().map(|finger| (number(&finger["start"]), number(&finger["node"]["id"]))).collect()
 }
 
 /// An identifier as a number; a node that is not known as one that there cannot be.
 fn number(id: &Value) -> u64 {
-    id.as_str()
-        .map_or(u64::MAX, |id| u64::from_str_radix(id, 16).expect("an id"))
+    id.as_str().map_or(u64::MAX, |id| u64::from_str_radix(id, 16).expect("an id"))
 }
 
 /// The way to an identifier, as `dht lookup --id` shows it.
 fn way(cluster: &Cluster, from: usize, target: u64, bits: u32) -> Vec<u64> {
-    let lookup = cluster
-        .dht(from, &["lookup", "--id", &ids::number(target, bits)])
-        .json();
+    let lookup = cluster.dht(from, &["lookup", "--id", &ids::number(target, bits)]).json();
     let path = lookup["path"].as_array().expect("a path");
     assert_eq!(lookup["hops"], path.len() - 1, "{lookup}");
     assert_eq!(lookup["key"], Value::Null, "{lookup}");
@@ -81,11 +64,7 @@ fn await_way(cluster: &Cluster, target: u64, bits: u32, from: usize, expected: &
     let what = format!("the way to {target}, {expected:?}");
     eventually(&what, SETTLE, || {
         let way = way(cluster, from, target, bits);
-        if way == expected {
-            Ok(())
-        } else {
-            Err(format!("{way:?}"))
-        }
+        if way == expected { Ok(()) } else { Err(format!("{way:?}")) }
     });
 }
 
@@ -148,17 +127,9 @@ fn with_a_whole_successor_list_80_knows_the_holder_of_42_itself() {
     let cluster = Cluster::named("course-list").ids(7, &COURSE).start();
     eventually("80's list of all others", SETTLE, || {
         let table = cluster.dht(3, &["table"]).json();
-        let list: Vec<u64> = table["successors"]
-            .as_array()
-            .expect("a list")
-            .iter()
-            .map(|peer| number(&peer["id"]))
-            .collect();
-        if list == [96, 112, 16, 32, 45] {
-            Ok(())
-        } else {
-            Err(format!("{list:?}"))
-        }
+        let list: Vec<u64> =
+            table["successors"].as_array().expect("a list").iter().map(|peer| number(&peer["id"])).collect();
+        if list == [96, 112, 16, 32, 45] { Ok(()) } else { Err(format!("{list:?}")) }
     });
     assert_eq!(way(&cluster, 3, 42, 7), [80, 45]);
 }

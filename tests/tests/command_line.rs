@@ -70,11 +70,9 @@ fn a_record_with_a_ttl_is_gone_when_its_time_is_over() {
     dht(&cluster, &["put", "brief", "x", "--ttl", "2s"]).expect_code(0);
     let got = cluster.dht(1, &["get", "brief"]).json();
     assert!(!got["expires_at"].is_null(), "{got}");
-    eventually("its end", Duration::from_secs(5), || {
-        match dht(&cluster, &["get", "brief"]).code {
-            3 => Ok(()),
-            code => Err(format!("exit {code}")),
-        }
+    eventually("its end", Duration::from_secs(5), || match dht(&cluster, &["get", "brief"]).code {
+        3 => Ok(()),
+        code => Err(format!("exit {code}")),
     });
 }
 
@@ -153,13 +151,7 @@ fn everything_that_looks_inside_prints_one_json_object() {
     let check = cluster.dht(0, &["check"]).json();
     assert_eq!(check["ok"], true, "{check}");
     assert_eq!(check["violations"].as_array().map(Vec::len), Some(0));
-    for text in [
-        &["status"][..],
-        &["ring"],
-        &["table"],
-        &["check"],
-        &["lookup", "x"],
-    ] {
+    for text in [&["status"][..], &["ring"], &["table"], &["check"], &["lookup", "x"]] {
         let printed = dht(&cluster, text).expect_code(0).text();
         assert!(!printed.trim().is_empty(), "{text:?} prints nothing");
         assert!(!printed.contains('\u{1b}'), "{text:?}: colours in a pipe");
@@ -175,12 +167,7 @@ fn a_dead_member_is_listed_as_unreachable_or_not_at_all_and_check_says_5_until_i
     assert_eq!(check.code, 5, "{check:?}");
     let found = check.parse().expect("JSON all the same");
     assert_eq!(found["ok"], false, "{found}");
-    assert!(
-        !found["violations"]
-            .as_array()
-            .expect("violations")
-            .is_empty()
-    );
+    assert!(!found["violations"].as_array().expect("violations").is_empty());
     cluster.await_one_ring(Duration::from_secs(20));
     cluster.signal_all(&[2], Signal::CONT);
     cluster.await_one_ring(Duration::from_secs(20));
@@ -208,9 +195,7 @@ fn a_node_that_is_still_joining_lives_but_is_not_ready() {
     let mut cluster = Cluster::named("joining").empty();
     let http = format!("127.0.0.1:{}", free_port());
     cluster.declare(&[1]);
-    cluster.nodes[0]
-        .args
-        .extend(["--http".to_owned(), http.clone()]);
+    cluster.nodes[0].args.extend(["--http".to_owned(), http.clone()]);
     let args = &mut cluster.nodes[0].args;
     // Given twice is a usage error: the first goes.
     let first = args.iter().position(|arg| arg == "--http").expect("a flag");
@@ -247,10 +232,7 @@ fn a_short_bench_reports_its_figures() {
         let bench = cluster.dht(0, &all).json();
         assert!(bench["ops"].as_u64().expect("ops") > 0, "{bench}");
         assert_eq!(bench["errors"], 0, "{bench}");
-        assert!(
-            bench["ops_per_s"].as_f64().expect("a rate") > 0.0,
-            "{bench}"
-        );
+        assert!(bench["ops_per_s"].as_f64().expect("a rate") > 0.0, "{bench}");
         for quantile in ["p50", "p95", "p99", "p99_9"] {
             assert!(bench["latency_us"][quantile].is_number(), "{bench}");
         }
@@ -271,27 +253,17 @@ fn a_development_cluster_runs_until_it_is_interrupted_and_leaves_nobody_behind()
     let cluster = Cluster::named("dev").alone().empty();
     let logs = cluster.dir().display().to_string();
     let args = ["-o", "json", "dev", "--nodes", "3", "--logs", &logs];
-    let mut dev = Cluster::dht_command(&args)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it starts");
+    let mut dev = Cluster::dht_command(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
     let stdout = BufReader::new(dev.stdout.take().expect("a pipe"));
-    let shown: Value = serde_json::Deserializer::from_reader(stdout)
-        .into_iter()
-        .next()
-        .expect("an object")
-        .expect("JSON");
+    let shown: Value =
+        serde_json::Deserializer::from_reader(stdout).into_iter().next().expect("an object").expect("JSON");
     let nodes = shown["nodes"].as_array().expect("nodes");
     assert_eq!(nodes.len(), 3, "{shown}");
     let pid = |number: u64| {
         let raw = i32::try_from(number).expect("a process id");
         Pid::from_raw(raw).expect("a process id")
     };
-    let daemons: Vec<Pid> = nodes
-        .iter()
-        .map(|node| pid(node["pid"].as_u64().expect("a pid")))
-        .collect();
+    let daemons: Vec<Pid> = nodes.iter().map(|node| pid(node["pid"].as_u64().expect("a pid"))).collect();
     let through = nodes[1]["advertise"].as_str().expect("an address");
     Cluster::dht_plain(&["--endpoints", through, "put", "x", "1"]).expect_code(0);
 
@@ -302,10 +274,7 @@ fn a_development_cluster_runs_until_it_is_interrupted_and_leaves_nobody_behind()
     });
     assert_eq!(status.code(), Some(0), "{status}");
     for daemon in daemons {
-        assert!(
-            test_kill_process(daemon).is_err(),
-            "{daemon:?} was left behind"
-        );
+        assert!(test_kill_process(daemon).is_err(), "{daemon:?} was left behind");
     }
 }
 

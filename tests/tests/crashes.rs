@@ -40,9 +40,7 @@ fn a_record_that_loses_two_of_three_holders_is_served_again_by_the_third_once_it
     let nodes = cluster.up_ids();
     let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
     let owner = cluster.nodes[order[2]].id().to_owned();
-    let key = ids::key_whose_id("lonely", ids::BITS_MAX, |id| {
-        ids::owner(&nodes, id) == owner
-    });
+    let key = ids::key_whose_id("lonely", ids::BITS_MAX, |id| ids::owner(&nodes, id) == owner);
     cluster.dht(0, &["put", &key, "still here"]).json();
 
     let killed = Instant::now();
@@ -58,10 +56,7 @@ fn a_record_that_loses_two_of_three_holders_is_served_again_by_the_third_once_it
         }
     });
     let took = killed.elapsed();
-    assert!(
-        took >= Duration::from_secs(5),
-        "one holder of three answered alone after {took:?}: {got}"
-    );
+    assert!(took >= Duration::from_secs(5), "one holder of three answered alone after {took:?}: {got}");
     assert_eq!(got["served_by"]["id"], third.as_str(), "{got}");
     cluster.await_readable(&records, Duration::from_secs(30));
     cluster.await_one_ring(SETTLE);
@@ -70,19 +65,13 @@ fn a_record_that_loses_two_of_three_holders_is_served_again_by_the_third_once_it
 
 fn with(records: &[harness::Record], key: &str) -> Vec<harness::Record> {
     let mut all = records.to_vec();
-    all.push(harness::Record {
-        key: key.to_owned(),
-        value: Vec::new(),
-    });
+    all.push(harness::Record { key: key.to_owned(), value: Vec::new() });
     all
 }
 
 #[test]
 fn with_never_a_majority_that_is_gone_stays_gone_and_says_who_is_missing() {
-    let mut cluster = Cluster::named("never")
-        .nodes(3)
-        .arg("--lost-majority-after", "never")
-        .start();
+    let mut cluster = Cluster::named("never").nodes(3).arg("--lost-majority-after", "never").start();
     cluster.dht(0, &["put", "kept", "safe"]).json();
     cluster.await_copies(&with(&[], "kept"), SETTLE);
     cluster.kill_all(&[1, 2]);
@@ -96,9 +85,7 @@ fn with_never_a_majority_that_is_gone_stays_gone_and_says_who_is_missing() {
     let got = cluster.dht(0, &["--timeout", "4s", "get", "kept"]);
     let missing = [&cluster.nodes[1], &cluster.nodes[2]];
     assert!(
-        missing
-            .iter()
-            .any(|node| got.stderr.contains(&node.addr()) || got.stderr.contains(node.id())),
+        missing.iter().any(|node| got.stderr.contains(&node.addr()) || got.stderr.contains(node.id())),
         "no word on who is missing: {}",
         got.stderr
     );
@@ -117,36 +104,24 @@ fn four_of_thirty_two_killed_at_once_are_routed_around_within_ten_seconds() {
     let asker = cluster.up()[0];
     let mut slowest = Duration::ZERO;
     let mut round = 0;
-    eventually(
-        "right lookups and a clean check",
-        Duration::from_secs(10),
-        || {
-            round += 1;
-            let keys: Vec<String> = (0..20).map(|index| format!("{round}-{index}")).collect();
-            for addr in addrs.iter().skip(round % 4).step_by(4) {
-                for (key, found) in keys.iter().zip(lookup_all(addr, &keys)) {
-                    let took = found
-                        .as_ref()
-                        .map_or_else(|missed| missed.took, |it| it.took);
-                    slowest = slowest.max(took);
-                    let found = found.map_err(|missed| missed.reason)?;
-                    let id = ids::hash(key.as_bytes(), ids::BITS_MAX);
-                    if found.owner != ids::owner(&nodes, &id) {
-                        return Err(format!("{key} through {addr}: {found:?}"));
-                    }
+    eventually("right lookups and a clean check", Duration::from_secs(10), || {
+        round += 1;
+        let keys: Vec<String> = (0..20).map(|index| format!("{round}-{index}")).collect();
+        for addr in addrs.iter().skip(round % 4).step_by(4) {
+            for (key, found) in keys.iter().zip(lookup_all(addr, &keys)) {
+                let took = found.as_ref().map_or_else(|missed| missed.took, |it| it.took);
+                slowest = slowest.max(took);
+                let found = found.map_err(|missed| missed.reason)?;
+                let id = ids::hash(key.as_bytes(), ids::BITS_MAX);
+                if found.owner != ids::owner(&nodes, &id) {
+                    return Err(format!("{key} through {addr}: {found:?}"));
                 }
             }
-            cluster.check(asker)
-        },
-    );
-    println!(
-        "healed after {:?}, slowest lookup {slowest:?}",
-        killed.elapsed()
-    );
-    assert!(
-        slowest <= Duration::from_secs(3),
-        "a lookup took {slowest:?}"
-    );
+        }
+        cluster.check(asker)
+    });
+    println!("healed after {:?}, slowest lookup {slowest:?}", killed.elapsed());
+    assert!(slowest <= Duration::from_secs(3), "a lookup took {slowest:?}");
     cluster.await_one_ring(Duration::from_secs(10));
 }
 
@@ -158,10 +133,7 @@ fn four_of_thirty_two_paused_for_a_minute_are_back_within_fifteen_seconds_and_no
     cluster.await_copies(&before, SETTLE);
     let order = in_ring_order(&mut cluster);
     let paused = [order[3], order[4], order[14], order[25]];
-    let ids: Vec<String> = paused
-        .iter()
-        .map(|index| cluster.nodes[*index].id().to_owned())
-        .collect();
+    let ids: Vec<String> = paused.iter().map(|index| cluster.nodes[*index].id().to_owned()).collect();
     cluster.signal_all(&paused, Signal::STOP);
     let start = Instant::now();
     cluster.await_one_ring(Duration::from_secs(15));

@@ -78,13 +78,9 @@ fn a_leave_erases_the_disk_and_a_stop_keeps_it() {
     cluster.assert_readable(&records);
     // Alone and without seeds, it has nothing left to serve.
     let data_dir = cluster.data_dir(2).display().to_string();
-    let mut alone = Cluster::named("disk-alone")
-        .replicas(3)
-        .empty_beside(&cluster);
+    let mut alone = Cluster::named("disk-alone").replicas(3).empty_beside(&cluster);
     let index = alone.declare(&[]);
-    alone.nodes[index]
-        .args
-        .extend(["--data-dir".to_owned(), data_dir]);
+    alone.nodes[index].args.extend(["--data-dir".to_owned(), data_dir]);
     alone.nodes[index].launch();
     alone.nodes[index].wait_ready(LEAVE);
     let status = alone.dht(index, &["status"]).json();
@@ -108,22 +104,14 @@ fn a_second_signal_ends_a_leave_that_cannot_finish_with_exit_code_1() {
     cluster.nodes[0].signal(Signal::TERM);
     harness::eventually("a word about leaving", LEAVE, || {
         let log = cluster.nodes[0].log();
-        if log.to_lowercase().contains("leav") {
-            Ok(())
-        } else {
-            Err("nothing in the log".to_owned())
-        }
+        if log.to_lowercase().contains("leav") { Ok(()) } else { Err("nothing in the log".to_owned()) }
     });
     assert_eq!(cluster.nodes[0].terminate(Duration::from_secs(3)), 1);
 }
 
 #[test]
 fn the_leave_timeout_ends_a_leave_that_cannot_finish_in_it_with_exit_code_1() {
-    let mut cluster = Cluster::named("timeout")
-        .nodes(3)
-        .replicas(1)
-        .arg("--leave-timeout", "1ms")
-        .start();
+    let mut cluster = Cluster::named("timeout").nodes(3).replicas(1).arg("--leave-timeout", "1ms").start();
     let records = records("stuck", 300);
     cluster.put_all(&records);
     cluster.await_copies(&records, SETTLE);

@@ -48,11 +48,7 @@ fn assert_one_ring_with_everything(cluster: &mut Cluster, records: &[Record]) {
     let took = cluster.await_one_ring(MEET);
     println!("one ring after {took:?}");
     let addrs = cluster.up_addrs();
-    eventually(
-        "the records of both rings",
-        MEET.saturating_sub(took),
-        || get_all(&addrs, records, 0).whole(),
-    );
+    eventually("the records of both rings", MEET.saturating_sub(took), || get_all(&addrs, records, 0).whole());
     cluster.await_copies(records, SETTLE);
     cluster.assert_readable(records);
 }

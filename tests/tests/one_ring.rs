@@ -117,28 +117,20 @@ fn lookups_over_sixty_four_daemons_take_as_many_hops_as_a_model_with_global_know
 /// Where finger `power` of `node` begins.
 fn finger_start(node: &str, power: usize) -> String {
     // Addition of one bit on hexadecimal digits, from the last to the first, modulo 2^160.
-    let mut digits: Vec<u32> = node
-        .chars()
-        .filter_map(|digit| digit.to_digit(16))
-        .collect();
+    let mut digits: Vec<u32> = node.chars().filter_map(|digit| digit.to_digit(16)).collect();
     let mut carry = 1 << (power % 4);
     for digit in digits.iter_mut().rev().skip(power / 4) {
         let sum = *digit + carry;
         *digit = sum % 16;
         carry = sum / 16;
     }
-    digits
-        .into_iter()
-        .filter_map(|digit| char::from_digit(digit, 16))
-        .collect()
+    digits.into_iter().filter_map(|digit| char::from_digit(digit, 16)).collect()
 }
 
 /// The true fingers of a node.
 fn true_fingers(nodes: &[String], node: &str) -> Vec<String> {
     let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
-    (0..ids::BITS_MAX as usize)
-        .map(|power| ids::owner(&nodes, &finger_start(node, power)).to_owned())
-        .collect()
+    (0..ids::BITS_MAX as usize).map(|power| ids::owner(&nodes, &finger_start(node, power)).to_owned()).collect()
 }
 
 fn await_true_fingers(cluster: &Cluster, index: usize, nodes: &[String]) {
@@ -146,11 +138,8 @@ fn await_true_fingers(cluster: &Cluster, index: usize, nodes: &[String]) {
     eventually("true fingers", SETTLE, || {
         let table = cluster.dht(index, &["table"]).json();
         let fingers = table["fingers"].as_array().ok_or("no fingers")?;
-        let wrong = fingers
-            .iter()
-            .zip(&expected)
-            .filter(|(finger, node)| finger["node"]["id"] != node.as_str())
-            .count();
+        let wrong =
+            fingers.iter().zip(&expected).filter(|(finger, node)| finger["node"]["id"] != node.as_str()).count();
         if wrong == 0 && fingers.len() == expected.len() {
             Ok(())
         } else {

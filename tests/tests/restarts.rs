@@ -10,10 +10,7 @@ const STOP: Duration = Duration::from_secs(30);
 /// Identifier and incarnation of every member.
 fn lives(cluster: &Cluster, through: usize) -> Vec<(String, u64)> {
     let members = cluster.members(through).expect("a ring");
-    members
-        .into_iter()
-        .map(|member| (member.id, member.incarnation))
-        .collect()
+    members.into_iter().map(|member| (member.id, member.incarnation)).collect()
 }
 
 fn incarnation(cluster: &Cluster, through: usize, id: &str) -> u64 {
@@ -110,11 +107,7 @@ fn durable_five(name: &str) -> (Cluster, Vec<harness::Record>) {
 }
 
 /// Asserts that the ring is the one of before, with every record and nobody's life older than it was.
-fn assert_the_old_ring(
-    cluster: &mut Cluster,
-    records: &[harness::Record],
-    before: &[(String, u64)],
-) {
+fn assert_the_old_ring(cluster: &mut Cluster, records: &[harness::Record], before: &[(String, u64)]) {
     cluster.await_one_ring(SETTLE);
     cluster.await_readable(records, Duration::from_secs(30));
     cluster.await_copies(records, SETTLE);

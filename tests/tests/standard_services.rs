@@ -49,13 +49,9 @@ struct ServiceResponse {
 
 fn health(addr: &str, service: &str) -> Result<i32, Status> {
     let mut raw = tonic::client::Grpc::new(stub::channel(addr));
-    let request = HealthCheckRequest {
-        service: service.to_owned(),
-    };
+    let request = HealthCheckRequest { service: service.to_owned() };
     stub::wait(async {
-        raw.ready()
-            .await
-            .map_err(|error| Status::unknown(error.to_string()))?;
+        raw.ready().await.map_err(|error| Status::unknown(error.to_string()))?;
         let codec = ProstCodec::<HealthCheckRequest, HealthCheckResponse>::default();
         let path = PathAndQuery::from_static("/grpc.health.v1.Health/Check");
         let answer = raw.unary(Request::new(request), path, codec).await?;
@@ -79,28 +75,17 @@ fn the_standard_health_service_says_serving_for_the_whole_and_for_kv() {
 fn reflection_lists_every_service() {
     let cluster = Cluster::named("reflection").start();
     let mut raw = tonic::client::Grpc::new(stub::channel(&cluster.address(0)));
-    let request = ReflectionRequest {
-        list_services: "*".to_owned(),
-    };
+    let request = ReflectionRequest { list_services: "*".to_owned() };
     let answer = stub::wait(async {
         raw.ready().await.expect("connected");
         let codec = ProstCodec::<ReflectionRequest, ReflectionResponse>::default();
-        let path =
-            PathAndQuery::from_static("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+        let path = PathAndQuery::from_static("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
         let requests = Request::new(tokio_stream::once(request));
-        let mut answers = raw
-            .streaming(requests, path, codec)
-            .await
-            .expect("a stream")
-            .into_inner();
+        let mut answers = raw.streaming(requests, path, codec).await.expect("a stream").into_inner();
         answers.message().await.expect("an answer").expect("one")
     });
-    let listed: Vec<String> = answer
-        .services
-        .into_iter()
-        .flat_map(|list| list.service)
-        .map(|service| service.name)
-        .collect();
+    let listed: Vec<String> =
+        answer.services.into_iter().flat_map(|list| list.service).map(|service| service.name).collect();
     for service in ["Kv", "Admin", "Membership", "Storage", "Chord"] {
         let name = format!("dht.v1.{service}");
         assert!(listed.contains(&name), "{name} is not in {listed:?}");

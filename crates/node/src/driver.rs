@@ -126,8 +126,8 @@ impl<P: WireProtocol> Driver<P> {
         self.node.start(self.shared.time.now(), start);
         self.settle().await;
         loop {
-            let now = self.shared.time.now();
-            let latest = now.plus(IDLE_WAKE);
+            let before = self.shared.time.now();
+            let latest = before.plus(IDLE_WAKE);
             let wake = [self.node.next_wake(), self.control.next_wake()].into_iter().flatten().fold(latest, Time::min);
             tokio::select! {
                 biased;
@@ -139,11 +139,11 @@ impl<P: WireProtocol> Driver<P> {
                 else => return,
             }
             let now = self.shared.time.now();
-            if now.since(wake) > PAUSE {
-                tracing::warn!(
-                    late_ms = now.since(wake).as_millis() as u64,
-                    "this process was paused; asking its neighbours to confirm it again"
-                );
+            // What was due before this round began is only late by what the round took.
+            let late = now.since(wake.max(before));
+            if late > PAUSE {
+                let late_ms = late.as_millis() as u64;
+                tracing::warn!(late_ms, "this process was paused; asking its neighbours to confirm it again");
                 self.control.on_pause(now);
             }
             if wake <= now {
@@ -215,6 +215,10 @@ impl<P: WireProtocol> Driver<P> {
             Input::Lagging { range, number, member } => self.control.on_lagging(now, range, number, &member),
             Input::Seeds(seeds) => self.node.set_seeds(seeds),
             Input::Meet(addr) => self.node.meet(now, addr),
+            Input::Moved(addr) => {
+                self.node.move_to(now, addr);
+                self.keep_me();
+            }
             Input::Leave => {
                 self.node.begin_leaving(now);
                 self.control.leave(now);

@@ -31,6 +31,8 @@ pub(crate) enum Input {
     Lagging { range: Range, number: u64, member: Member },
     /// The seeds' names were resolved again.
     Seeds(Vec<Addr>),
+    /// This machine has another address now.
+    Moved(Addr),
     /// Look at the ring behind an address.
     Meet(Addr),
     /// Hand everything over.

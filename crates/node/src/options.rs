@@ -107,7 +107,7 @@ pub struct ChordOptions {
     #[arg(long, env = "DHTD_STABILIZE_PERIOD", value_parser = humantime::parse_duration, value_name = "DURATION")]
     #[serde(with = "humantime_serde")]
     pub stabilize_period: Option<Duration>,
-    /// Chord: mean time between two refreshed fingers [default: 500ms]
+    /// Chord: mean time between two refreshed fingers [default: 300ms]
     #[arg(long, env = "DHTD_FIX_FINGERS_PERIOD", value_parser = humantime::parse_duration, value_name = "DURATION")]
     #[serde(with = "humantime_serde")]
     pub fix_fingers_period: Option<Duration>,

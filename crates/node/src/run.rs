@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use wire::WireProtocol;
 
 use crate::calls::Calls;
-use crate::config::Config;
+use crate::config::{Advertise, Config};
 use crate::driver::{Driver, Standing};
 use crate::exit::Fatal;
 use crate::inbox::{Inbox, Input};
@@ -31,6 +31,8 @@ const EXPIRE_BATCH: usize = 4_096;
 /// Names of seeds are resolved again this often while the node is not a member, and this often once it is.
 const RESOLVE_SEARCHING: Duration = Duration::from_secs(1);
 const RESOLVE_MEMBER: Duration = Duration::from_secs(15);
+/// With `--advertise auto` a node looks at its own address this often.
+const LOOK_AT_ADDRESS_EVERY: Duration = Duration::from_secs(2);
 /// Neighbours have so long to be told of a departure.
 const DEPART_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Operations under way have so long to end once the node is out.
@@ -117,6 +119,9 @@ async fn start<P: Configured>(config: Config) -> Result<Running, Fatal> {
     tokio::spawn(strays::run(Arc::clone(&shared)));
     tokio::spawn(expire(Arc::clone(&shared)));
     tokio::spawn(keep_resolving(Arc::clone(&shared), standing.clone()));
+    if shared.config.advertise == Advertise::Auto {
+        tokio::spawn(keep_address(Arc::clone(&shared), bound));
+    }
     Ok(Running { shared, standing, told_to_leave, stop_serving, ready_line })
 }
 
@@ -358,6 +363,21 @@ async fn keep_resolving(shared: Arc<Shared>, standing: watch::Receiver<Standing>
         let member = standing.borrow().state == State::Ready;
         tokio::time::sleep(if member { RESOLVE_MEMBER } else { RESOLVE_SEARCHING }).await;
         shared.inbox.tell(Input::Seeds(resolve::seeds(&shared.config.join).await));
+    }
+}
+
+/// A container that was cut off may come back with another address, and everybody has to dial that one then.
+async fn keep_address(shared: Arc<Shared>, bound: SocketAddr) {
+    loop {
+        tokio::time::sleep(LOOK_AT_ADDRESS_EVERY).await;
+        // Without a network there is no address to speak of: the old one stands until there is another.
+        match resolve::advertised(&shared.config, bound).await {
+            Ok(addr) if addr != shared.me().addr => {
+                tracing::warn!(%addr, "this machine has another address now");
+                shared.inbox.tell(Input::Moved(addr));
+            }
+            _ => {}
+        }
     }
 }
 

@@ -24,6 +24,8 @@ const PAGE: usize = 2_048;
 const BATCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Records asked for in one call.
 const FETCH_KEYS: usize = 512;
+/// Bytes of records in one offer, about.
+const OFFER_BYTES: usize = 1 << 20;
 /// Records sent at a time to one member.
 const SENT_AT_ONCE: usize = 32;
 
@@ -36,7 +38,7 @@ pub(crate) enum TransferError {
     Outdated(Peer),
     #[error("this node's store: {0}")]
     Store(#[from] StoreError),
-    #[error("{answered} of the {needed} members that have to be heard answered")]
+    #[error("{answered} of {needed} that are needed answered")]
     TooFew { answered: usize, needed: usize },
 }
 
@@ -50,14 +52,19 @@ pub(crate) async fn run(shared: &Arc<Shared>, job: Job) -> Result<(), String> {
     result.map_err(|error| error.to_string())
 }
 
-/// A newcomer fetches from a majority of the set, the primary first.
+/// A newcomer fetches from a majority of the set, the primary first, and gives the primary what it has newer itself:
+/// it may have been in another ring, or away with its disk.
 async fn sync(shared: &Arc<Shared>, range: Range, set: &Set) -> Result<(), TransferError> {
     let mut answered = 0;
     for (index, member) in set.members.iter().enumerate() {
         if answered >= set.majority() {
             break;
         }
-        match fetch_newer(shared, range, set, member).await {
+        let exchanged = match index {
+            0 => exchange(shared, range, set, member).await,
+            _ => fetch_newer(shared, range, set, member).await,
+        };
+        match exchanged {
             Ok(()) => answered += 1,
             Err(error) if index == 0 => return Err(error),
             Err(TransferError::Peer { .. }) => {}
@@ -98,6 +105,15 @@ async fn spread(shared: &Arc<Shared>, range: Range, set: &Set, to: &Member) -> R
     while let Some(difference) = comparison.next().await? {
         comparison.fetch(&keys(difference.fetch)).await?;
         comparison.send(&keys(difference.offer)).await?;
+    }
+    Ok(())
+}
+
+async fn exchange(shared: &Arc<Shared>, range: Range, set: &Set, primary: &Member) -> Result<(), TransferError> {
+    let mut comparison = Comparison::new(shared, range, set, primary);
+    while let Some(difference) = comparison.next().await? {
+        comparison.fetch(&keys(difference.fetch)).await?;
+        comparison.offer(&keys(difference.offer)).await?;
     }
     Ok(())
 }
@@ -204,6 +220,23 @@ impl<'a> Comparison<'a> {
             metrics::counter!("dhtd_records_fetched_total").increment(records.len() as u64);
             self.shared.store.put_many(records).await?;
             keys = &keys[taken..];
+        }
+        Ok(())
+    }
+
+    /// Gives the primary records that are newer here; each is on a majority when this ends well.
+    async fn offer(&self, keys: &[Bytes]) -> Result<(), TransferError> {
+        let mut rest = keys;
+        while !rest.is_empty() {
+            let (records, taken) = self.shared.store.fetch(rest, OFFER_BYTES)?;
+            rest = &rest[taken.clamp(1, rest.len())..];
+            let offered = records.len();
+            let to = self.other().peer;
+            let reply = self.shared.peers.offer(&to, self.shared.ring(), Vec::new(), records, BATCH_TIMEOUT).await;
+            let reply = reply.map_err(|failure| self.failed(failure))?;
+            if reply.confirmed.len() < offered {
+                return Err(TransferError::TooFew { answered: reply.confirmed.len(), needed: offered });
+            }
         }
         Ok(())
     }

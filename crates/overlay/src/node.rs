@@ -245,6 +245,21 @@ impl<P: Overlay> Node<P> {
         self.settle();
     }
 
+    /// This node is dialled at `addr` from now on: it enters its ring anew, in a new incarnation.
+    pub fn move_to(&mut self, now: Time, addr: Addr) {
+        self.arrive(now);
+        if self.me.addr != addr {
+            self.me.addr = addr;
+            if self.ring.is_some() {
+                self.lose_ring("this node's address has changed");
+            } else {
+                self.me.incarnation += 1;
+                self.protocol.reset(self.me.clone());
+            }
+        }
+        self.settle();
+    }
+
     /// Told to leave: state [`State::Leaving`], everything else goes on while records are handed over.
     pub fn begin_leaving(&mut self, now: Time) {
         self.arrive(now);
