@@ -201,12 +201,17 @@ impl Overlay for Chord {
     fn on_reply(&mut self, to: &Peer, request: Request, result: Result<Response, Failure>, ctx: &mut Ctx<'_, Self>) {
         match request {
             Request::GetNeighbours => {
-                let answer = match result {
-                    Ok(Response::Neighbours(neighbours)) => Some(neighbours),
-                    // Members always answer this. Whoever refuses is alive, but no member (any more).
-                    _ => None,
-                };
-                self.on_neighbours(to, answer, ctx);
+                match result {
+                    Ok(Response::Neighbours(neighbours)) => self.on_neighbours(to, Some(neighbours), ctx),
+                    // Silent, or alive and not a member of this ring (any more).
+                    Err(
+                        Failure::TimedOut
+                        | Failure::Unreachable
+                        | Failure::Refused(Refusal::Gone | Refusal::OtherRing(_) | Refusal::NotReady),
+                    ) => self.on_neighbours(to, None, ctx),
+                    // Alive, and with no time for this now: that tells nothing, least of all that it is dead.
+                    _ => self.on_no_news(to, ctx),
+                }
             }
             Request::Join => self.on_join_reply(to, result, ctx),
             Request::Notify if result.is_ok() => self.on_notified(ctx),

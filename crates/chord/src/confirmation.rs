@@ -20,8 +20,6 @@ pub(crate) struct Confirmation {
     pub(crate) since: Time,
     /// So often asked already: the delay until the next time grows with it.
     pub(crate) asked: u32,
-    /// It was a ready member before, and was paused.
-    pub(crate) was_ready: bool,
 }
 
 impl Chord {
@@ -53,14 +51,9 @@ impl Chord {
     }
 
     /// The place must be confirmed, for the first time or again.
-    pub(crate) fn await_confirmation(&mut self, was_ready: bool, ctx: &mut Ctx<'_, Self>) {
-        self.stage = Stage::Unconfirmed(Confirmation {
-            by_successor: false,
-            by_predecessor: false,
-            since: ctx.now,
-            asked: 0,
-            was_ready,
-        });
+    pub(crate) fn await_confirmation(&mut self, ctx: &mut Ctx<'_, Self>) {
+        self.stage =
+            Stage::Unconfirmed(Confirmation { by_successor: false, by_predecessor: false, since: ctx.now, asked: 0 });
         self.arm_stabilize(ctx);
         self.start_fixing(ctx);
         self.stabilize(ctx);
@@ -68,11 +61,9 @@ impl Chord {
 
     /// After a pause: what was measured across the gap is forgotten, and both neighbours are asked again.
     pub(crate) fn reconfirm(&mut self, ctx: &mut Ctx<'_, Self>) {
-        let was_ready = match &self.stage {
-            Stage::Outside | Stage::Joining(_) => return,
-            Stage::Unconfirmed(wait) => wait.was_ready,
-            Stage::Ready => true,
-        };
+        if matches!(self.stage, Stage::Outside | Stage::Joining(_)) {
+            return;
+        }
         self.operation = None;
         self.probing = None;
         self.predecessor_heard = true;
@@ -80,6 +71,6 @@ impl Chord {
         self.failed_in_a_row.clear();
         self.silence = Default::default();
         self.lease = None;
-        self.await_confirmation(was_ready, ctx);
+        self.await_confirmation(ctx);
     }
 }

@@ -132,7 +132,7 @@ impl Chord {
         };
         self.successors = list;
         self.predecessor = Some(member);
-        self.await_confirmation(false, ctx);
+        self.await_confirmation(ctx);
     }
 
     /// Later, again: tens of milliseconds at first, growing, and never in step with other newcomers.

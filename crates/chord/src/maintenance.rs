@@ -129,6 +129,18 @@ impl Chord {
         self.take_up_what_waits(ctx);
     }
 
+    /// `from` lives and did not answer the question: the step ends without effect, and comes again at the next round.
+    pub(crate) fn on_no_news(&mut self, from: &Peer, ctx: &mut Ctx<'_, Self>) {
+        self.silence.heard(from);
+        self.probing = self.probing.take().filter(|probed| probed != from);
+        self.operation = self.operation.take().filter(|operation| operation.asked() != from);
+        if self.operation.is_none()
+            && let Some(notifier) = self.notified.take()
+        {
+            self.rectify(notifier, ctx);
+        }
+    }
+
     fn conclude(&mut self, operation: Operation, answer: Option<Neighbours>, ctx: &mut Ctx<'_, Self>) {
         match (operation, answer) {
             (Operation::StabilizeFromSuccessor { head }, answer) => {
@@ -273,11 +285,8 @@ impl Chord {
         if !self.silence.has_departed(last) && !self.failed_in_a_row.contains(&last.id) {
             self.failed_in_a_row.push(last.id);
         }
-        let was_ready = match &self.stage {
-            Stage::Unconfirmed(wait) => wait.was_ready,
-            stage => *stage == Stage::Ready,
-        };
-        if !was_ready || self.failed_in_a_row.len() > 1 {
+        // A node that woke from a pause does not know what became of its ring meanwhile.
+        if self.stage != Stage::Ready || self.failed_in_a_row.len() > 1 {
             return self.give_up("every member known has fallen silent", ctx);
         }
         self.predecessor = None;

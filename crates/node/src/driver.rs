@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use overlay::{
-    Effect, Envelope, Event, Failure, LocateError, Located, Node, Peer, QueryId, Refusal, Request, Response, State,
-    Time,
+    Effect, Envelope, Event, Failure, LocateError, Located, Node, Peer, QueryId, Refusal, Request, Response, RingId,
+    State, Time,
 };
 use replica::{Control, JobId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -86,6 +86,8 @@ pub(crate) struct Driver<P: WireProtocol> {
     queries: BTreeMap<QueryId, oneshot::Sender<Result<Located, LocateError>>>,
     jobs: BTreeMap<JobId, AbortHandle>,
     standing: watch::Sender<Standing>,
+    /// The ring that the control's sets belong to.
+    sets_of: Option<RingId>,
     view_changed: bool,
     peers_changed: bool,
     peers_kept: Time,
@@ -97,6 +99,7 @@ impl<P: WireProtocol> Driver<P> {
         node: Node<P>,
         control: Control,
         inbox: InboxReader,
+        sets_of: Option<RingId>,
     ) -> (Self, ProtocolInbox<P>, watch::Receiver<Standing>) {
         let (requests_in, requests) = mpsc::channel(crate::inbox::REQUESTS_WAITING_MAX);
         let (ends_in, ends) = mpsc::unbounded_channel();
@@ -115,6 +118,7 @@ impl<P: WireProtocol> Driver<P> {
             queries: BTreeMap::new(),
             jobs: BTreeMap::new(),
             standing,
+            sets_of,
             view_changed: true,
             peers_changed: false,
         };
@@ -248,20 +252,38 @@ impl<P: WireProtocol> Driver<P> {
                 quiet = false;
                 self.overlay_effect(effect);
             }
-            if std::mem::take(&mut self.view_changed) {
-                let view = self.node.view();
-                self.control.on_view(self.shared.time.now(), &view, wall_ms());
-                self.shared.publish_view(view);
+            let view = std::mem::take(&mut self.view_changed).then(|| self.node.view());
+            if let Some(view) = &view {
+                self.keep_to_one_ring(view.ring);
+                self.control.on_view(self.shared.time.now(), view, wall_ms());
             }
             while let Some(effect) = self.control.poll_effect() {
                 quiet = false;
                 self.control_effect(effect).await;
+                // Nothing may follow a promise that is not on disk; the process is about to end.
+                if self.standing.borrow().broken.is_some() {
+                    return;
+                }
+            }
+            // The holdings of a ring that was left are empty before anybody sees the other ring.
+            if let Some(view) = view {
+                self.shared.publish_view(view);
             }
             if quiet {
                 break;
             }
         }
         self.keep_peers();
+    }
+
+    /// What is known about sets holds in the ring that it was learnt in, and in no other.
+    fn keep_to_one_ring(&mut self, ring: Option<RingId>) {
+        let Some(ring) = ring else { return };
+        if self.sets_of.is_some_and(|old| old != ring) {
+            self.control.forget(self.shared.time.now());
+            self.shared.routes.clear();
+        }
+        self.sets_of = Some(ring);
     }
 
     fn overlay_effect(&mut self, effect: Effect<P>) {
@@ -301,10 +323,12 @@ impl<P: WireProtocol> Driver<P> {
                 self.peers_changed = true;
             }
             Event::Rejoining { from, to } => {
-                tracing::warn!(?from, ?to, "met an older ring: joining it, records go to their owners there");
+                tracing::warn!(
+                    ?from,
+                    ?to,
+                    "met another ring, or the other side of this one: joining it, records go to their owners there"
+                );
                 metrics::counter!("dhtd_rings_merged_total").increment(1);
-                self.control.forget(self.shared.time.now());
-                self.shared.routes.clear();
                 self.keep_me();
             }
             Event::Stopping(peer) => {
@@ -320,7 +344,7 @@ impl<P: WireProtocol> Driver<P> {
     }
 
     /// In a ring, perhaps in a new incarnation.
-    fn entered(&mut self, ring: overlay::RingId, founded: bool) {
+    fn entered(&mut self, ring: RingId, founded: bool) {
         tracing::info!(started_ms = ring.started_ms, starter = %ring.starter, founded, "ring");
         self.keep_me();
         let kept = identity::keep_ring(&self.shared.store, ring);
@@ -341,7 +365,7 @@ impl<P: WireProtocol> Driver<P> {
     async fn control_effect(&mut self, effect: replica::Effect) {
         match effect {
             replica::Effect::Call { call, to, request, timeout } => {
-                let (shared, ring) = (Arc::clone(&self.shared), self.shared.ring());
+                let (shared, ring) = (Arc::clone(&self.shared), self.sets_of);
                 tokio::spawn(async move {
                     let to = shared.now_at(&to);
                     let result = shared.peers.control(&to, ring, request, timeout).await;

@@ -11,7 +11,7 @@ use store::{Put, Record, StoreError, Version};
 use wire::records::{FetchReply, List, ListReply, Listed, NewerSet, OfferReply, Outcome, ReadReply, StoreReply};
 
 use crate::part::Primary;
-use crate::primary::write_back;
+use crate::primary;
 use crate::shared::Shared;
 
 /// Entries in one page of a listing at most.
@@ -34,7 +34,12 @@ pub(crate) async fn store(shared: &Shared, number: u64, record: Record) -> Resul
         Some(holding) if holding.set.number == number && holding.fenced => {
             return Err(Refusal::Busy);
         }
-        _ => {}
+        // It has given up coming in, or never began to: a primary that counts on it has to learn that.
+        Some(holding) if holding.set.number == number && holding.role == Role::Outside => {
+            return Err(Refusal::NotReady);
+        }
+        None => return Err(Refusal::NotReady),
+        Some(_) => {}
     }
     match shared.store.put(record).await {
         Ok(Put::Stored { durable }) => Ok(StoreReply::Stored { durable }),
@@ -57,7 +62,7 @@ pub(crate) async fn read(
     if holding.set.number > number {
         return Ok(ReadReply::NewerSet(newer(holding)));
     }
-    if holding.fenced {
+    if holding.set.number == number && holding.fenced {
         return Err(Refusal::Busy);
     }
     if matches!(holding.role, Role::Newcomer | Role::Outside) {
@@ -120,7 +125,7 @@ pub(crate) async fn offer(
         return Ok(nothing());
     };
     let holdings = Arc::clone(&*shared.holdings.read().await);
-    if let Err(outcome) = Primary::of(&holdings, shared.id_of(&first)) {
+    if let Err(outcome) = Primary::of(shared, &holdings, shared.id_of(&first)) {
         return match outcome {
             Outcome::NotPrimary(not_primary) => Ok(OfferReply { not_primary: Some(not_primary), ..nothing() }),
             _ => Err(Refusal::Busy),
@@ -128,29 +133,29 @@ pub(crate) async fn offer(
     }
     let mut reply = nothing();
     let offset = entries.len();
-    for (index, entry) in (0u32..).zip(&entries) {
-        let Ok(primary) = Primary::of(&holdings, shared.id_of(&entry.key)) else {
+    let mut held = Vec::new();
+    for (index, entry) in (0u32..).zip(entries) {
+        if Primary::of(shared, &holdings, shared.id_of(&entry.key)).is_err() {
             continue;
-        };
-        let held = shared.store.get(&entry.key).map_err(|error| failed(&error))?;
-        match held {
-            Some(held) if held.version >= entry.version && primary.settled => reply.confirmed.push(index),
-            Some(held) if held.version >= entry.version => {}
+        }
+        match shared.store.get(&entry.key).map_err(|error| failed(&error))? {
+            Some(record) if record.version >= entry.version => held.push((index, record)),
             _ => reply.wanted.push(index),
         }
     }
-    let taken = futures::stream::iter((0u32..).skip(offset).zip(records))
+    // What is here may be here alone: only a majority makes it safe.
+    let all = held.into_iter().chain((0u32..).skip(offset).zip(records));
+    let safe = futures::stream::iter(all)
         .map(|(index, record)| {
-            let shared = Arc::clone(shared);
-            async move {
-                let id = shared.id_of(&record.key);
-                write_back(&shared, id, record).await.ok().map(|_| index)
-            }
+            let owned = Arc::clone(shared);
+            // A caller that goes away must not leave a copy here that nobody else has and everybody thinks safe.
+            let task = shared.tasks.spawn(async move { primary::secure(&owned, record).await });
+            async move { task.await.is_ok_and(|safe| safe.is_ok()).then_some(index) }
         })
         .buffer_unordered(OFFERS_AT_ONCE)
         .collect::<Vec<Option<u32>>>()
         .await;
-    reply.confirmed.extend(taken.into_iter().flatten());
+    reply.confirmed.extend(safe.into_iter().flatten());
     Ok(reply)
 }
 

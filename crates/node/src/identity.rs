@@ -124,6 +124,8 @@ fn recall_pieces(store: &Store, space: Space) -> Result<Vec<Piece>, Fatal> {
 
 /// After a confirmed hand-over nothing is left to come back to.
 pub(crate) fn forget_ring(store: &Store) -> Result<(), Fatal> {
+    // What this store promised went with its records: whoever comes back with this directory is another member.
+    store.retire().map_err(disk)?;
     keep_pieces(store, &[])?;
     store.set_meta(RING, b"null").map_err(disk)?;
     store.set_meta(PEERS, b"[]").map_err(disk)

@@ -102,7 +102,7 @@ async fn attempt(shared: &Arc<Shared>, operation: &Operation, id: Id, deadline: 
     };
     for _ in 0..REDIRECTS_MAX {
         let outcome = if next.id == shared.me().id {
-            Ok(primary::execute(shared, operation.clone()).await)
+            Ok(primary::execute(shared, operation.clone(), deadline).await)
         } else {
             let patience = deadline.saturating_duration_since(Instant::now()).min(ATTEMPT);
             shared.peers.execute(&next, shared.ring(), operation.clone(), patience).await

@@ -1,32 +1,35 @@
 //! A node's part in the range that a key falls in, read off the published holdings.
 
+use crate::shared::Shared;
+use overlay::RingId;
 use replica::{Holding, Holdings, Learner, Role, Set};
 use ring::{Id, Range};
 use wire::records::{NotPrimary, Outcome, Reason};
 
 /// What a primary needs to carry out an operation.
 pub(crate) struct Primary {
+    /// The ring that all this holds in.
+    pub(crate) ring: Option<RingId>,
     pub(crate) range: Range,
     pub(crate) set: Set,
     pub(crate) learners: Vec<Learner>,
-    /// Everything it held when the set was accepted is on a majority of it.
-    pub(crate) settled: bool,
 }
 
 impl Primary {
-    /// This node's part as the primary of `id`'s range, or what to answer instead.
-    pub(crate) fn of(holdings: &Holdings, id: Id) -> Result<Self, Outcome> {
+    /// This node's part as the primary of `id`'s range, or what to answer instead. The ring changes only after the
+    /// holdings were emptied, so the two belong together while `holdings` is read.
+    pub(crate) fn of(shared: &Shared, holdings: &Holdings, id: Id) -> Result<Self, Outcome> {
         let Some(holding) = holdings.find(id) else {
             return Err(Outcome::NotPrimary(NotPrimary { primary: None, range: None }));
         };
         match &holding.role {
             Role::Primary { .. } if holding.fenced => Err(unavailable("the range is about to change hands")),
             Role::Primary { .. } if !holding.missing.is_empty() => Err(unavailable(&missing(holding))),
-            Role::Primary { learners, settled } => Ok(Self {
+            Role::Primary { learners, .. } => Ok(Self {
+                ring: shared.ring(),
                 range: holding.range,
                 set: holding.set.clone(),
                 learners: learners.clone(),
-                settled: *settled,
             }),
             Role::TakingOver if !holding.missing.is_empty() => Err(unavailable(&missing(holding))),
             Role::TakingOver => Err(unavailable("the range is changing hands")),

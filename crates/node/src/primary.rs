@@ -12,6 +12,7 @@ use replica::{Member, QuorumState, ReadQuorum, WriteQuorum};
 use ring::{Id, Range};
 use store::{Put, Record, StoreError, Version};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 use wire::records::{Ack, Condition, NewerSet, Operation, Outcome, ReadReply, Reason, StoreReply};
 
 use crate::inbox::Input;
@@ -25,15 +26,16 @@ pub(crate) const COPY_TIMEOUT: Duration = Duration::from_millis(1_000);
 const ROUNDS_MAX: usize = 8;
 
 /// Carries out a user's operation if this node is the primary for its key; says who is if not.
-pub(crate) async fn execute(shared: &Arc<Shared>, operation: Operation) -> Outcome {
+/// Nobody waits for the answer after `deadline`.
+pub(crate) async fn execute(shared: &Arc<Shared>, operation: Operation, deadline: Instant) -> Outcome {
     match operation {
         Operation::Get { key } => read(shared, key).await,
         Operation::Put { key, value, ttl_ms, condition } => {
             let expires_at_ms = ttl_ms.map(|ttl_ms| wall_ms().saturating_add(ttl_ms));
-            tracked(shared, Change { key, value: Some(value), expires_at_ms, condition }).await
+            tracked(shared, Change { key, value: Some(value), expires_at_ms, condition, deadline }).await
         }
         Operation::Delete { key, condition } => {
-            tracked(shared, Change { key, value: None, expires_at_ms: None, condition }).await
+            tracked(shared, Change { key, value: None, expires_at_ms: None, condition, deadline }).await
         }
     }
 }
@@ -45,6 +47,7 @@ struct Change {
     value: Option<Bytes>,
     expires_at_ms: Option<u64>,
     condition: Option<Condition>,
+    deadline: Instant,
 }
 
 impl Change {
@@ -72,7 +75,10 @@ async fn tracked(shared: &Arc<Shared>, change: Change) -> Outcome {
 
 async fn write(shared: &Arc<Shared>, change: Change) -> Outcome {
     let id = shared.id_of(&change.key);
-    let _ordered = shared.locks.lock(id).await;
+    // A write that waited until its caller gave up must not overwrite what was written since.
+    let Ok(_ordered) = timeout_at(change.deadline, shared.locks.lock(id)).await else {
+        return unavailable("earlier writes of this key took too long");
+    };
     let mut above = None;
     let mut sent = false;
     for _ in 0..ROUNDS_MAX {
@@ -83,9 +89,7 @@ async fn write(shared: &Arc<Shared>, change: Change) -> Outcome {
                 continue;
             }
             // A first round whose outcome nobody knows makes the whole write's outcome unknown.
-            Ok(Here::Answer(Outcome::ConditionFailed { .. })) if sent => {
-                return unknown("the write met a newer version");
-            }
+            Ok(Here::Answer(_)) if sent => return unknown("the write met a newer version"),
             Ok(Here::Answer(outcome)) => return outcome,
             Err(error) => return broken(&error.to_string()),
         };
@@ -118,7 +122,7 @@ enum Here {
 /// The primary's own copy comes first, under its published part in the range.
 async fn write_here(shared: &Shared, change: &Change, id: Id, above: Option<Version>) -> Result<Here, StoreError> {
     let holdings = shared.holdings.read().await;
-    let primary = match Primary::of(&holdings, id) {
+    let primary = match Primary::of(shared, &holdings, id) {
         Ok(primary) => primary,
         Err(outcome) => return Ok(Here::Answer(outcome)),
     };
@@ -165,10 +169,10 @@ pub(crate) async fn replicate(shared: &Arc<Shared>, primary: &Primary, record: R
     let (answers_in, mut answers) = mpsc::unbounded_channel();
     for (member, learner) in targets {
         let (shared, record, answers_in) = (Arc::clone(shared), record.clone(), answers_in.clone());
-        let (range, number) = (primary.range, primary.set.number);
+        let (range, number, ring) = (primary.range, primary.set.number, primary.ring);
         shared.clone().tasks.spawn(async move {
             let to = shared.as_now(&member);
-            let result = shared.peers.store(&to, shared.ring(), number, record, COPY_TIMEOUT).await;
+            let result = shared.peers.store(&to, ring, number, record, COPY_TIMEOUT).await;
             let answer = match result {
                 Ok(reply) => CopyAnswer::Reply(reply),
                 Err(failure) => {
@@ -237,7 +241,7 @@ fn acks(quorum: &WriteQuorum) -> Vec<Ack> {
 /// Takes over a record that a member has newer than this primary.
 async fn adopt(shared: &Shared, primary: &Primary, member: &Member, key: &Bytes, have: Version) {
     let to = shared.as_now(member);
-    let reply = shared.peers.read(&to, shared.ring(), primary.set.number, key.clone(), Some(have), COPY_TIMEOUT).await;
+    let reply = shared.peers.read(&to, primary.ring, primary.set.number, key.clone(), Some(have), COPY_TIMEOUT).await;
     if let Ok(ReadReply::Record(record)) = reply {
         shared.versions.observe(record.version);
         if let Err(error) = shared.store.put(record).await {
@@ -250,7 +254,7 @@ async fn read(shared: &Arc<Shared>, key: Bytes) -> Outcome {
     let id = shared.id_of(&key);
     let (primary, own) = {
         let holdings = shared.holdings.read().await;
-        let primary = match Primary::of(&holdings, id) {
+        let primary = match Primary::of(shared, &holdings, id) {
             Ok(primary) => primary,
             Err(outcome) => return outcome,
         };
@@ -310,10 +314,10 @@ async fn gather(
     if state == QuorumState::Pending {
         for member in primary.set.members.iter().filter(|member| !member.is(&me)).cloned() {
             let (shared, key, answers_in) = (Arc::clone(shared), key.clone(), answers_in.clone());
-            let number = primary.set.number;
+            let (number, ring) = (primary.set.number, primary.ring);
             tokio::spawn(async move {
                 let to = shared.as_now(&member);
-                let result = shared.peers.read(&to, shared.ring(), number, key, have, COPY_TIMEOUT).await;
+                let result = shared.peers.read(&to, ring, number, key, have, COPY_TIMEOUT).await;
                 if let Err(failure) = &result {
                     shared.inbox.tell(Input::Evidence { peer: to.peer, result: Err(failure.clone()) });
                 }
@@ -360,13 +364,33 @@ async fn gather(
     Ok(Gathered { newest, on_majority: holders >= primary.set.majority() })
 }
 
+/// Sees to it that a record, or a newer one of its key, is on a majority of the set that this node is the primary of.
+pub(crate) async fn secure(shared: &Arc<Shared>, record: Record) -> Result<(), Outcome> {
+    let id = shared.id_of(&record.key);
+    let held = {
+        let holdings = shared.holdings.read().await;
+        let primary = Primary::of(shared, &holdings, id)?;
+        shared.store.get(&record.key).map_err(|error| broken(&error.to_string()))?.map(|held| (primary, held))
+    };
+    if let Some((primary, held)) = held
+        && held.version >= record.version
+    {
+        let gathered = gather(shared, &primary, &record.key, Some(held.clone())).await?;
+        if gathered.on_majority {
+            return Ok(());
+        }
+        return write_back(shared, id, gathered.newest.unwrap_or(held)).await.map(|_| ());
+    }
+    write_back(shared, id, record).await.map(|_| ())
+}
+
 /// Brings a record, version unchanged, to a majority of the set that this node is the primary of.
 pub(crate) async fn write_back(shared: &Arc<Shared>, id: Id, record: Record) -> Result<Record, Outcome> {
     let _ordered = shared.locks.lock(id).await;
     shared.versions.observe(record.version);
     let (primary, record, durable) = {
         let holdings = shared.holdings.read().await;
-        let primary = Primary::of(&holdings, id)?;
+        let primary = Primary::of(shared, &holdings, id)?;
         let stored = shared.store.put(record.clone()).await.map_err(|error| broken(&error.to_string()))?;
         match stored {
             Put::Stored { durable } => (primary, record, durable),

@@ -68,11 +68,12 @@ pub(crate) async fn run<P: Configured>(config: Config) -> Result<(), Fatal> {
         None => serve(&running, &mut signals).await?,
     };
     let leave_timeout = running.shared.config.leave_timeout;
-    tokio::select! {
-        result = depart(&running, departure) => result,
-        () = signals.next() => Err(Fatal::other("ended at once by a second signal; records that were not handed over go with it")),
-        () = tokio::time::sleep(leave_timeout + DEPART_TIMEOUT * 2) => Err(Fatal::other("the departure took too long; ended anyway")),
-    }
+    let handed_over = tokio::select! {
+        result = depart(&running, departure) => result?,
+        () = signals.next() => return Err(Fatal::other("ended at once by a second signal; records that were not handed over go with it")),
+        () = tokio::time::sleep(leave_timeout + DEPART_TIMEOUT * 2) => return Err(Fatal::other("the departure took too long; ended anyway")),
+    };
+    conclude(&running.shared, handed_over).await
 }
 
 async fn start<P: Configured>(config: Config) -> Result<Running, Fatal> {
@@ -98,7 +99,7 @@ async fn start<P: Configured>(config: Config) -> Result<Running, Fatal> {
     let view =
         View { me: remembered.me.clone(), state: State::Searching, ring: None, shares: Vec::new(), known: Vec::new() };
     let shared = Shared::new(config, time, store, calls, inbox, view);
-    let (driver, protocol, standing) = Driver::new(Arc::clone(&shared), node, control, inbox_reader);
+    let (driver, protocol, standing) = Driver::new(Arc::clone(&shared), node, control, inbox_reader, remembered.ring);
     let seeds = resolve::seeds(&shared.config.join).await;
     tokio::spawn(driver.run(Start {
         seeds,
@@ -244,12 +245,14 @@ async fn serve(running: &Running, signals: &mut Signals) -> Result<Departure, Fa
     }
 }
 
-async fn depart(running: &Running, departure: Departure) -> Result<(), Fatal> {
+/// Hands over if told to, tells the neighbours, and has everything on disk.
+async fn depart(running: &Running, departure: Departure) -> Result<HandedOver, Fatal> {
     let shared = &running.shared;
-    let member = matches!(shared.view().state, State::Ready | State::Joining);
-    let handed_over = match departure {
-        Departure::Leave if member => hand_over(shared).await,
-        _ => HandedOver::Nothing,
+    let handed_over = match (departure, shared.view().state) {
+        (Departure::Stop, _) => HandedOver::NotAsked,
+        (Departure::Leave, State::Ready | State::Joining) => hand_over(shared).await,
+        (Departure::Leave, _) if shared.store.stats().keys == 0 => HandedOver::NotAsked,
+        (Departure::Leave, _) => HandedOver::NotAll("its records: it has lost its ring".to_owned()),
     };
     if departure == Departure::Stop {
         shared.tasks.close();
@@ -261,30 +264,33 @@ async fn depart(running: &Running, departure: Departure) -> Result<(), Fatal> {
     running.stop_serving.cancel();
     keep_last_peers(shared);
     let flushed = shared.store.flush().await;
-    match (handed_over, flushed) {
-        (_, Err(error)) => Err(Fatal::other(format!("the store could not be flushed: {error}"))),
-        (HandedOver::All, _) => erase(shared).await,
-        (HandedOver::Nothing, _) => Ok(()),
-        (HandedOver::Last, _) => {
+    flushed.map_err(|error| Fatal::other(format!("the store could not be flushed: {error}")))?;
+    Ok(handed_over)
+}
+
+/// What is left to do, and to say, once the node is out.
+async fn conclude(shared: &Shared, handed_over: HandedOver) -> Result<(), Fatal> {
+    match handed_over {
+        HandedOver::NotAsked => Ok(()),
+        HandedOver::All => erase(shared).await,
+        HandedOver::Last => {
             let keys = shared.store.stats().keys;
             match (keys, shared.store.is_durable()) {
                 (0, _) => {}
                 (_, true) => tracing::warn!(keys, "the last member leaves: its records stay in its data directory"),
-                (_, false) => {
-                    tracing::warn!(keys, "the last member leaves: its records end with it")
-                }
+                (_, false) => tracing::warn!(keys, "the last member leaves: its records end with it"),
             }
             Ok(())
         }
-        (HandedOver::NotAll(left), _) => Err(Fatal::other(format!(
-            "left without having handed over {left}; they stay in the data directory, if there is one, and with the other holders"
+        HandedOver::NotAll(left) => Err(Fatal::other(format!(
+            "left without having handed over {left}; what it held stays in the data directory, if there is one, and with the other holders"
         ))),
     }
 }
 
 enum HandedOver {
-    /// It was not asked for, or there was nothing to do.
-    Nothing,
+    /// It was not asked for, or there was nothing to hand over.
+    NotAsked,
     All,
     /// Nobody else is there.
     Last,
@@ -298,7 +304,7 @@ async fn hand_over(shared: &Arc<Shared>) -> HandedOver {
     shared.inbox.tell(Input::Leave);
     loop {
         let Some(progress) = shared.inbox.leave_progress().await else {
-            return HandedOver::Nothing;
+            return HandedOver::NotAll("its records: the overlay's task ended".to_owned());
         };
         if progress.alone {
             return HandedOver::Last;

@@ -8,6 +8,7 @@ use overlay::{Addr, Envelope, LocateError, Refusal, State};
 use replica::Member;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transport::v1::{
     AdminJoinRequest, AdminJoinResponse, LeaveRequest, LeaveResponse, LookupRequest, LookupResponse, NeighboursRequest,
@@ -119,7 +120,7 @@ impl<P: WireProtocol + Send + Sync + 'static> PeerService<P> for Services<P> {
 
     async fn execute(&self, _: Member, envelope: Envelope, request: records::Execute) -> Result<Outcome, Refusal> {
         self.meant(&envelope)?;
-        Ok(primary::execute(&self.shared, request.operation).await)
+        Ok(primary::execute(&self.shared, request.operation, Instant::now() + request.budget).await)
     }
 
     async fn store(

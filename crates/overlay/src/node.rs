@@ -248,7 +248,7 @@ impl<P: Overlay> Node<P> {
     /// This node is dialled at `addr` from now on: it enters its ring anew, in a new incarnation.
     pub fn move_to(&mut self, now: Time, addr: Addr) {
         self.arrive(now);
-        if self.me.addr != addr {
+        if self.me.addr != addr && self.phase == Phase::Up {
             self.me.addr = addr;
             if self.ring.is_some() {
                 self.lose_ring("this node's address has changed");

@@ -18,6 +18,9 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// Random, made with the store, kept as long as its records are.
     fn number(&self) -> u64;
 
+    /// From the next opening on it is another store.
+    fn retire(&self) -> Result<(), StoreError>;
+
     /// Whether an answered write outlives the process and the machine's power.
     fn is_durable(&self) -> bool;
 

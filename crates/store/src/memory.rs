@@ -129,6 +129,10 @@ impl Engine for Memory {
         self.number
     }
 
+    fn retire(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn is_durable(&self) -> bool {
         false
     }

@@ -52,6 +52,11 @@ impl Store {
         self.engine.number()
     }
 
+    /// Says that this store has given away what it had: from its next opening on it is another one, with another number.
+    pub fn retire(&self) -> Result<(), StoreError> {
+        self.engine.retire()
+    }
+
     /// Whether an acknowledged write is on the disk.
     pub fn is_durable(&self) -> bool {
         self.engine.is_durable()
