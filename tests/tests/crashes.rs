@@ -74,6 +74,15 @@ fn with_never_a_majority_that_is_gone_stays_gone_and_says_who_is_missing() {
     let mut cluster = Cluster::named("never").nodes(3).arg("--lost-majority-after", "never").start();
     cluster.dht(0, &["put", "kept", "safe"]).json();
     cluster.await_copies(&with(&[], "kept"), SETTLE);
+    // A copy at a newcomer is one before its set is: until all three are members, fewer are a majority.
+    eventually("sets of three", SETTLE, || {
+        let status: Vec<_> = (0..3).map(|node| cluster.dht(node, &["status"]).json()).collect();
+        let sets = || status.iter().flat_map(|one| one["sets"].as_array().into_iter().flatten());
+        match sets().all(|set| set["members"].as_array().is_some_and(|members| members.len() == 3)) {
+            true if sets().count() > 0 => Ok(()),
+            _ => Err(format!("{status:?}")),
+        }
+    });
     cluster.kill_all(&[1, 2]);
     harness::holds_for("refusing alone", Duration::from_secs(9), || {
         let got = cluster.dht(0, &["--timeout", "2s", "get", "kept"]);

@@ -118,9 +118,7 @@ pub(crate) fn key_bytes(key: &str, hex: bool) -> Result<Bytes> {
         return Ok(Bytes::copy_from_slice(key.as_bytes()));
     }
     bytes_from_hex(key).map(Bytes::from).ok_or_else(|| {
-        Failure::usage(format!(
-            "`{key}` is not hexadecimal: --hex takes two digits for each byte of the key"
-        ))
+        Failure::usage(format!("`{key}` is not hexadecimal: --hex takes two digits for each byte of the key"))
     })
 }
 

@@ -13,22 +13,13 @@ impl Columns {
     /// A header; a name that begins with `>` leans its column to the right.
     pub(crate) fn new(header: &[&str]) -> Self {
         let right = header.iter().map(|name| name.starts_with('>')).collect();
-        let names = header
-            .iter()
-            .map(|name| name.trim_start_matches('>').to_owned())
-            .collect();
-        Self {
-            right,
-            rows: vec![names],
-        }
+        let names = header.iter().map(|name| name.trim_start_matches('>').to_owned()).collect();
+        Self { right, rows: vec![names] }
     }
 
     /// Columns without a header, all leaning to the left.
     pub(crate) fn bare() -> Self {
-        Self {
-            right: Vec::new(),
-            rows: Vec::new(),
-        }
+        Self { right: Vec::new(), rows: Vec::new() }
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
@@ -38,16 +29,8 @@ impl Columns {
     /// The lines, each indented by `indent` and ended by a newline; no line ends in blanks.
     pub(crate) fn render(&self, indent: usize) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column| {
-            self.rows
-                .iter()
-                .filter_map(|row| row.get(column))
-                .map(|cell: &String| room(cell))
-                .max()
-        };
-        let widths: Vec<usize> = (0..columns)
-            .map(|column: usize| width(column).unwrap_or(0))
-            .collect();
+        let width = |column| self.rows.iter().filter_map(|row| row.get(column)).map(|cell: &String| room(cell)).max();
+        let widths: Vec<usize> = (0..columns).map(|column: usize| width(column).unwrap_or(0)).collect();
         let mut text = String::new();
         for row in &self.rows {
             let mut line = " ".repeat(indent);
@@ -57,11 +40,7 @@ impl Columns {
                 }
                 let blanks = " ".repeat(width - room(cell));
                 let right = self.right.get(column).copied().unwrap_or(false);
-                let (before, after) = if right {
-                    (blanks.as_str(), "")
-                } else {
-                    ("", blanks.as_str())
-                };
+                let (before, after) = if right { (blanks.as_str(), "") } else { ("", blanks.as_str()) };
                 line.push_str(&format!("{before}{cell}{after}"));
             }
             text.push_str(line.trim_end());
@@ -91,10 +70,7 @@ pub(crate) fn bar(share: f64, width: usize) -> String {
     const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let eighths = (share.clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
     let mut bar = "█".repeat(eighths / 8);
-    if let Some(part) = EIGHTHS
-        .get(eighths % 8)
-        .filter(|_| !eighths.is_multiple_of(8))
-    {
+    if let Some(part) = EIGHTHS.get(eighths % 8).filter(|_| !eighths.is_multiple_of(8)) {
         bar.push(*part);
     }
     if bar.is_empty() && share > 0.0 {
@@ -118,10 +94,7 @@ mod tests {
 
     #[test]
     fn bars_show_eighths_and_never_hide_a_small_share() {
-        assert_eq!(
-            [0.0, 0.001, 0.5, 1.0].map(|share| bar(share, 4)),
-            ["", "▏", "██", "████"]
-        );
+        assert_eq!([0.0, 0.001, 0.5, 1.0].map(|share| bar(share, 4)), ["", "▏", "██", "████"]);
         assert_eq!(bar(0.625, 4), "██▌");
         assert_eq!(bar(7.0, 2), "██");
     }

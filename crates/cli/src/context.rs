@@ -21,28 +21,17 @@ impl Context {
 
     /// A client of the endpoints on the command line.
     pub(crate) fn client(&self) -> Result<Client> {
-        let endpoints = self
-            .global
-            .endpoints
-            .iter()
-            .map(|endpoint| endpoint.as_str());
+        let endpoints = self.global.endpoints.iter().map(|endpoint| endpoint.as_str());
         Ok(Client::with_config(endpoints, self.config())?)
     }
 
     /// A client of one node, for asking many of them; waits no longer than `patience`.
     pub(crate) fn client_of(&self, addr: &str, patience: Duration) -> Result<Client> {
-        let config = Config {
-            timeout: self.global.timeout.min(patience),
-            ..self.config()
-        };
+        let config = Config { timeout: self.global.timeout.min(patience), ..self.config() };
         Ok(Client::with_config([addr], config)?)
     }
 
     pub(crate) fn config(&self) -> Config {
-        Config {
-            timeout: self.global.timeout,
-            message_bytes_max: self.global.message_limit,
-            ..Config::default()
-        }
+        Config { timeout: self.global.timeout, message_bytes_max: self.global.message_limit, ..Config::default() }
     }
 }

@@ -51,10 +51,7 @@ pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self {
-            exit,
-            message: Some(message.into()),
-        }
+        Self { exit, message: Some(message.into()) }
     }
 
     /// Exit code 1.
@@ -69,10 +66,7 @@ impl Failure {
 
     /// Everything has been said.
     pub(crate) fn silent(exit: Exit) -> Self {
-        Self {
-            exit,
-            message: None,
-        }
+        Self { exit, message: None }
     }
 
     /// Something about a file: names it.
@@ -92,8 +86,7 @@ impl Failure {
     pub(crate) fn report(self) -> ExitCode {
         if let Some(message) = self.message {
             // Nothing is left to be done about a stderr that can't be written to.
-            let _ =
-                io::Write::write_all(&mut io::stderr(), format!("error: {message}\n").as_bytes());
+            let _ = io::Write::write_all(&mut io::stderr(), format!("error: {message}\n").as_bytes());
         }
         self.exit.into()
     }
@@ -105,9 +98,7 @@ impl From<Error> for Failure {
             Error::NotFound => Exit::NotFound,
             Error::ConditionFailed { .. } => Exit::ConditionFailed,
             Error::QuorumNotMet(_) => Exit::Unhealthy,
-            Error::Unreachable(_) | Error::TimedOut { .. } | Error::OutcomeUnknown(_) => {
-                Exit::Unreachable
-            }
+            Error::Unreachable(_) | Error::TimedOut { .. } | Error::OutcomeUnknown(_) => Exit::Unreachable,
             Error::PermissionDenied(_) => Exit::NotAllowed,
             Error::Endpoint(_) => Exit::Usage,
             Error::InvalidArgument(_) | Error::Other(_) => Exit::Failure,
@@ -116,9 +107,7 @@ impl From<Error> for Failure {
             Error::Unreachable(_) => {
                 "\nIs a node running there? Name others with --endpoints or DHT_ENDPOINTS; `dht dev` starts a local cluster."
             }
-            Error::TimedOut { .. } => {
-                "\nWait longer with --timeout, or name other nodes with --endpoints."
-            }
+            Error::TimedOut { .. } => "\nWait longer with --timeout, or name other nodes with --endpoints.",
             _ => "",
         };
         Self::new(exit, format!("{error}{advice}"))
@@ -141,22 +130,13 @@ mod tests {
         assert_eq!(exit(Error::OutcomeUnknown(String::new())), 4);
         assert_eq!(exit(Error::QuorumNotMet(String::new())), 5);
         assert_eq!(exit(Error::PermissionDenied(String::new())), 6);
-        assert_eq!(
-            exit(Error::ConditionFailed {
-                current: None,
-                message: String::new()
-            }),
-            7
-        );
+        assert_eq!(exit(Error::ConditionFailed { current: None, message: String::new() }), 7);
     }
 
     #[test]
     fn a_broken_pipe_is_quiet_and_no_error() {
         let failure = Failure::stdout(&io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!(failure, Failure::silent(Exit::Ok));
-        assert_eq!(
-            Failure::stdout(&io::Error::from(io::ErrorKind::StorageFull)).exit,
-            Exit::Failure
-        );
+        assert_eq!(Failure::stdout(&io::Error::from(io::ErrorKind::StorageFull)).exit, Exit::Failure);
     }
 }

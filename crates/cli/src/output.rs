@@ -16,12 +16,7 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(format: Format) -> Self {
-        Self {
-            format,
-            paint: Paint {
-                on: colours_wanted(),
-            },
-        }
+        Self { format, paint: Paint { on: colours_wanted() } }
     }
 
     pub(crate) fn is_json(self) -> bool {
@@ -29,15 +24,10 @@ impl Output {
     }
 
     /// One object: as JSON on a line of its own, or as the text that `text` makes of it.
-    pub(crate) fn show<T: Serialize>(
-        self,
-        result: &T,
-        text: impl FnOnce(&T, Paint) -> String,
-    ) -> Result {
+    pub(crate) fn show<T: Serialize>(self, result: &T, text: impl FnOnce(&T, Paint) -> String) -> Result {
         match self.format {
             Format::Json => {
-                let json = serde_json::to_string(result)
-                    .map_err(|error| Failure::other(error.to_string()))?;
+                let json = serde_json::to_string(result).map_err(|error| Failure::other(error.to_string()))?;
                 self.bytes(format!("{json}\n").as_bytes())
             }
             Format::Text => self.text(&text(result, self.paint)),
@@ -50,10 +40,7 @@ impl Output {
 
     pub(crate) fn bytes(self, bytes: &[u8]) -> Result {
         let mut stdout = io::stdout().lock();
-        stdout
-            .write_all(bytes)
-            .and_then(|()| stdout.flush())
-            .map_err(|error| Failure::stdout(&error))
+        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| Failure::stdout(&error))
     }
 }
 
@@ -95,11 +82,7 @@ impl Paint {
     }
 
     fn wrap(self, code: &str, text: &str) -> String {
-        if self.on {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.on { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
@@ -150,19 +133,10 @@ mod tests {
 
     #[test]
     fn quantities_are_shown_in_units_that_people_read() {
-        assert_eq!(
-            [417, 1_234, 56_789, 1_234_567].map(duration_us),
-            ["417 µs", "1.23 ms", "56.8 ms", "1.23 s"]
-        );
-        assert_eq!(
-            [512, 1536, 3 << 20, 5 << 30].map(byte_size),
-            ["512 B", "1.5 KiB", "3.0 MiB", "5.0 GiB"]
-        );
+        assert_eq!([417, 1_234, 56_789, 1_234_567].map(duration_us), ["417 µs", "1.23 ms", "56.8 ms", "1.23 s"]);
+        assert_eq!([512, 1536, 3 << 20, 5 << 30].map(byte_size), ["512 B", "1.5 KiB", "3.0 MiB", "5.0 GiB"]);
         assert_eq!(byte_size(u64::MAX), "16.0 EiB");
-        assert_eq!(
-            [counted(1, "copy"), counted(3, "copy"), counted(0, "hop")],
-            ["1 copy", "3 copies", "0 hops"]
-        );
+        assert_eq!([counted(1, "copy"), counted(3, "copy"), counted(0, "hop")], ["1 copy", "3 copies", "0 hops"]);
     }
 
     #[test]

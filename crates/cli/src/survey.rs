@@ -54,18 +54,9 @@ pub(crate) enum Depth {
 /// # Errors
 /// When not one endpoint answers.
 pub(crate) async fn survey(context: &Context, depth: Depth) -> Result<Overlay> {
-    let endpoints: Vec<String> = context
-        .global
-        .endpoints
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let endpoints: Vec<String> = context.global.endpoints.iter().map(ToString::to_string).collect();
     let mut asked: BTreeSet<String> = BTreeSet::new();
-    let mut queue: VecDeque<String> = endpoints
-        .iter()
-        .filter(|addr| asked.insert((*addr).clone()))
-        .cloned()
-        .collect();
+    let mut queue: VecDeque<String> = endpoints.iter().filter(|addr| asked.insert((*addr).clone())).cloned().collect();
     let mut heard_of: BTreeSet<Named> = BTreeSet::new();
     let mut answers = BTreeMap::new();
     let mut pending = FuturesUnordered::new();
@@ -86,9 +77,7 @@ pub(crate) async fn survey(context: &Context, depth: Depth) -> Result<Overlay> {
     }
     let (overlay, silent) = assemble(&endpoints, &answers, heard_of)?;
     for (addr, why) in silent {
-        note(&format!(
-            "warning: {addr} does not answer ({why}), and no member names it"
-        ));
+        note(&format!("warning: {addr} does not answer ({why}), and no member names it"));
     }
     Ok(overlay)
 }
@@ -104,13 +93,7 @@ fn assemble(
 ) -> Result<(Overlay, Vec<(String, String)>)> {
     let mut members: BTreeMap<Id, Member> = BTreeMap::new();
     for report in answers.values().flatten() {
-        members.insert(
-            report.me.id,
-            Member {
-                peer: report.me.clone(),
-                report: Ok(report.clone()),
-            },
-        );
+        members.insert(report.me.id, Member { peer: report.me.clone(), report: Ok(report.clone()) });
     }
     for peer in heard_of {
         let why = match answers.get(&peer.addr) {
@@ -118,44 +101,24 @@ fn assemble(
             Some(Err(why)) => why.clone(),
             None => "was not asked".to_owned(),
         };
-        members.entry(peer.id).or_insert(Member {
-            peer,
-            report: Err(why),
-        });
+        members.entry(peer.id).or_insert(Member { peer, report: Err(why) });
     }
     let silent = |addr: &String| match answers.get(addr) {
-        Some(Err(why)) if members.values().all(|member| member.peer.addr != *addr) => {
-            Some((addr.clone(), why.clone()))
-        }
+        Some(Err(why)) if members.values().all(|member| member.peer.addr != *addr) => Some((addr.clone(), why.clone())),
         _ => None,
     };
     let silent: Vec<(String, String)> = endpoints.iter().filter_map(silent).collect();
     let Some(first) = answers.values().flatten().next() else {
-        let said: Vec<String> = silent
-            .iter()
-            .map(|(addr, why)| format!("{addr} ({why})"))
-            .collect();
+        let said: Vec<String> = silent.iter().map(|(addr, why)| format!("{addr} ({why})")).collect();
         let advice = "Is a node running there? Name others with --endpoints or DHT_ENDPOINTS.";
-        return Err(Failure::new(
-            Exit::Unreachable,
-            format!("no endpoint answers: {}\n{advice}", said.join(", ")),
-        ));
+        return Err(Failure::new(Exit::Unreachable, format!("no endpoint answers: {}\n{advice}", said.join(", "))));
     };
     let (protocol, cluster) = (first.protocol.clone(), first.cluster.clone());
-    Ok((
-        Overlay {
-            protocol,
-            cluster,
-            members: members.into_values().collect(),
-        },
-        silent,
-    ))
+    Ok((Overlay { protocol, cluster, members: members.into_values().collect() }, silent))
 }
 
 async fn ask(context: &Context, addr: &str, depth: Depth) -> std::result::Result<Report, String> {
-    let client = context
-        .client_of(addr, PATIENCE)
-        .map_err(|failure| failure.message.unwrap_or_default())?;
+    let client = context.client_of(addr, PATIENCE).map_err(|failure| failure.message.unwrap_or_default())?;
     let table = async {
         match depth {
             Depth::Neighbours => Ok(None),
@@ -165,15 +128,12 @@ async fn ask(context: &Context, addr: &str, depth: Depth) -> std::result::Result
     let answer = tokio::try_join!(client.status(), client.neighbours(), table);
     let (status, neighbours, table) = answer.map_err(|error| match error {
         // One endpoint was asked: what came of it is all there is to say.
-        client::Error::Unreachable(attempts) | client::Error::TimedOut { attempts, .. } => attempts
-            .0
-            .into_iter()
-            .next()
-            .map_or_else(|| "no answer".to_owned(), |attempt| attempt.why),
+        client::Error::Unreachable(attempts) | client::Error::TimedOut { attempts, .. } => {
+            attempts.0.into_iter().next().map_or_else(|| "no answer".to_owned(), |attempt| attempt.why)
+        }
         error => error.to_string(),
     })?;
-    Report::new(&status, &neighbours, table.as_ref())
-        .map_err(|why| format!("malformed answer: {why}"))
+    Report::new(&status, &neighbours, table.as_ref()).map_err(|why| format!("malformed answer: {why}"))
 }
 
 #[cfg(test)]
@@ -184,11 +144,7 @@ mod tests {
 
     fn named(id: u64) -> Named {
         let id = Space::new(6).unwrap().id(id).unwrap();
-        Named {
-            id,
-            addr: format!("n{id}:1"),
-            incarnation: 1,
-        }
+        Named { id, addr: format!("n{id}:1"), incarnation: 1 }
     }
 
     fn report(id: u64, neighbours: &[u64]) -> Report {
@@ -203,6 +159,7 @@ mod tests {
             keys: 0,
             bytes: 0,
             owns: Vec::new(),
+            set_members_min: None,
             neighbours: neighbours.iter().map(|id| named(*id)).collect(),
             table: None,
         }
@@ -221,45 +178,25 @@ mod tests {
         ]);
         let heard_of = BTreeSet::from([named(8), named(14), named(21)]);
         let (overlay, silent) = assemble(&["localhost:1".into()], &answers, heard_of).unwrap();
-        let found: Vec<(String, bool)> = overlay
-            .members
-            .iter()
-            .map(|member| (member.peer.id.to_string(), member.report.is_ok()))
-            .collect();
-        assert_eq!(
-            found,
-            [
-                ("08".into(), true),
-                ("0e".into(), false),
-                ("15".into(), true)
-            ]
-        );
+        let found: Vec<(String, bool)> =
+            overlay.members.iter().map(|member| (member.peer.id.to_string(), member.report.is_ok())).collect();
+        assert_eq!(found, [("08".into(), true), ("0e".into(), false), ("15".into(), true)]);
         assert_eq!(silent, []);
     }
 
     #[test]
     fn an_endpoint_that_no_member_names_is_no_member() {
-        let answers = Answers::from([
-            ("n08:1".into(), Ok(report(8, &[]))),
-            ("gone:1".into(), refused()),
-        ]);
+        let answers = Answers::from([("n08:1".into(), Ok(report(8, &[]))), ("gone:1".into(), refused())]);
         let endpoints = ["gone:1".to_owned(), "n08:1".to_owned()];
         let (overlay, silent) = assemble(&endpoints, &answers, BTreeSet::new()).unwrap();
         assert_eq!(overlay.members.len(), 1);
-        assert_eq!(
-            silent,
-            [("gone:1".to_owned(), "connection refused".to_owned())]
-        );
+        assert_eq!(silent, [("gone:1".to_owned(), "connection refused".to_owned())]);
     }
 
     #[test]
     fn a_node_whose_address_was_taken_over_is_gone() {
-        let answers = Answers::from([
-            ("n08:1".into(), Ok(report(8, &[14]))),
-            ("n0e:1".into(), Ok(report(20, &[]))),
-        ]);
-        let (overlay, _) =
-            assemble(&["n08:1".into()], &answers, BTreeSet::from([named(14)])).unwrap();
+        let answers = Answers::from([("n08:1".into(), Ok(report(8, &[14]))), ("n0e:1".into(), Ok(report(20, &[])))]);
+        let (overlay, _) = assemble(&["n08:1".into()], &answers, BTreeSet::from([named(14)])).unwrap();
         let why = overlay.members[1].report.clone().unwrap_err();
         assert_eq!(why, "14 answers at its address");
     }
@@ -267,14 +204,8 @@ mod tests {
     #[test]
     fn when_no_endpoint_answers_each_is_named() {
         let answers = Answers::from([("a:1".into(), refused()), ("b:1".into(), refused())]);
-        let failure =
-            assemble(&["a:1".into(), "b:1".into()], &answers, BTreeSet::new()).unwrap_err();
+        let failure = assemble(&["a:1".into(), "b:1".into()], &answers, BTreeSet::new()).unwrap_err();
         assert_eq!(failure.exit, Exit::Unreachable);
-        assert!(
-            failure
-                .message
-                .unwrap()
-                .contains("a:1 (connection refused), b:1 (connection refused)")
-        );
+        assert!(failure.message.unwrap().contains("a:1 (connection refused), b:1 (connection refused)"));
     }
 }

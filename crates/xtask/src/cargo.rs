@@ -20,10 +20,7 @@ impl Cargo {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let mut command = Command::new(cargo);
         command.args(args).current_dir(root());
-        Self {
-            command,
-            shown: format!("cargo {}", args.join(" ")),
-        }
+        Self { command, shown: format!("cargo {}", args.join(" ")) }
     }
 
     pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
@@ -34,10 +31,7 @@ impl Cargo {
     /// Runs it, its output being ours.
     pub(crate) fn run(mut self) -> Result<()> {
         eprintln!("$ {}", self.shown);
-        let status = self
-            .command
-            .status()
-            .with_context(|| format!("cannot run `{}`", self.shown))?;
+        let status = self.command.status().with_context(|| format!("cannot run `{}`", self.shown))?;
         ensure!(status.success(), "`{}` failed ({status})", self.shown);
         Ok(())
     }
@@ -47,17 +41,10 @@ impl Cargo {
         if !std::io::stderr().is_terminal() {
             self.command.arg("--quiet");
         }
-        self.command
-            .arg("--message-format=json-render-diagnostics")
-            .stdout(Stdio::piped());
+        self.command.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
         let output = self.command.stderr(Stdio::inherit()).output();
         let output = output.with_context(|| format!("cannot run `{}`", self.shown))?;
-        ensure!(
-            output.status.success(),
-            "`{}` failed ({})",
-            self.shown,
-            output.status
-        );
+        ensure!(output.status.success(), "`{}` failed ({})", self.shown, output.status);
         Ok(executables(&output.stdout))
     }
 }
@@ -70,27 +57,19 @@ struct Message {
 
 fn executables(messages: &[u8]) -> Vec<PathBuf> {
     let lines = messages.split(|byte| *byte == b'\n');
-    lines
-        .filter_map(|line| serde_json::from_slice::<Message>(line).ok()?.executable)
-        .collect()
+    lines.filter_map(|line| serde_json::from_slice::<Message>(line).ok()?.executable).collect()
 }
 
 /// The binary of this name among those that were built.
 pub(crate) fn binary<'a>(binaries: &'a [PathBuf], name: &str) -> Result<&'a Path> {
-    let found = binaries
-        .iter()
-        .find(|path| path.file_stem().is_some_and(|stem| stem == name));
-    found
-        .map(PathBuf::as_path)
-        .with_context(|| format!("cargo built no binary called `{name}`"))
+    let found = binaries.iter().find(|path| path.file_stem().is_some_and(|stem| stem == name));
+    found.map(PathBuf::as_path).with_context(|| format!("cargo built no binary called `{name}`"))
 }
 
 /// Runs a command to its end; its exit code becomes ours.
 pub(crate) fn pass_on(command: &mut Command) -> Result<ExitCode> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run {program}"))?;
+    let status = command.status().with_context(|| format!("cannot run {program}"))?;
     match status.code().map(u8::try_from) {
         Some(Ok(code)) => Ok(ExitCode::from(code)),
         _ => bail!("{program} was ended ({status})"),
@@ -100,18 +79,14 @@ pub(crate) fn pass_on(command: &mut Command) -> Result<ExitCode> {
 /// The workspace's root.
 pub(crate) fn root() -> PathBuf {
     // `cargo run` tells where our manifest is now; the path at compile time would be wrong after a move.
-    let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    manifest
-        .ancestors()
-        .nth(2)
-        .map_or(manifest.clone(), Path::to_path_buf)
+    let manifest =
+        std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    manifest.ancestors().nth(2).map_or(manifest.clone(), Path::to_path_buf)
 }
 
 /// Where builds go.
 pub(crate) fn target_dir() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root().join("target"), |dir| root().join(dir))
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
 #[cfg(test)]
@@ -127,14 +102,8 @@ not json
 {"reason":"build-finished","success":true}
 "#;
         let binaries = executables(told);
-        assert_eq!(
-            binary(&binaries, "dht").unwrap(),
-            Path::new("/t/release/dht")
-        );
-        assert_eq!(
-            binary(&binaries, "dhtd").unwrap(),
-            Path::new("/t/release/dhtd")
-        );
+        assert_eq!(binary(&binaries, "dht").unwrap(), Path::new("/t/release/dht"));
+        assert_eq!(binary(&binaries, "dhtd").unwrap(), Path::new("/t/release/dhtd"));
         assert!(binary(&binaries, "dht-sim").is_err());
     }
 

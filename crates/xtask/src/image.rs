@@ -25,36 +25,23 @@ pub(crate) fn build() -> Result<ExitCode> {
         .stdout(Stdio::from(std::io::stderr()))
         .status()
         .context("cannot run docker")?;
-    ensure!(
-        status.success(),
-        "docker could not build {TAG} from {} ({status})",
-        context.display()
-    );
+    ensure!(status.success(), "docker could not build {TAG} from {} ({status})", context.display());
     println!("{TAG}");
     Ok(ExitCode::SUCCESS)
 }
 
 /// Says what is missing before minutes go into a build.
 fn docker_is_there() -> Result<()> {
-    let output = match Command::new("docker")
-        .arg("version")
-        .stdin(Stdio::null())
-        .output()
-    {
+    let output = match Command::new("docker").arg("version").stdin(Stdio::null()).output() {
         Ok(output) => output,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            bail!(
-                "docker is not installed: the image is built with it (https://docs.docker.com/engine/install)"
-            )
+            bail!("docker is not installed: the image is built with it (https://docs.docker.com/engine/install)")
         }
         Err(error) => return Err(error).context("cannot run docker"),
     };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "docker does not answer: is its daemon running, and may you use it?\n{}",
-            said.trim()
-        );
+        bail!("docker does not answer: is its daemon running, and may you use it?\n{}", said.trim());
     }
     Ok(())
 }
@@ -66,22 +53,10 @@ fn target_triple() -> String {
 /// Statically linked, in a directory of their own: other flags would build everything anew each time.
 fn static_binaries(target: &str, target_dir: &Path) -> Result<Vec<PathBuf>> {
     eprintln!("building static binaries (a few minutes the first time)");
-    let args = [
-        "build",
-        "--release",
-        "--target",
-        target,
-        "--package",
-        "dht-node",
-        "--package",
-        "dht-cli",
-    ];
+    let args = ["build", "--release", "--target", target, "--package", "dht-node", "--package", "dht-cli"];
     let cargo = Cargo::new(args).env("RUSTFLAGS", "-C target-feature=+crt-static");
     let binaries = cargo.env("CARGO_TARGET_DIR", target_dir).build()?;
-    Ok(vec![
-        cargo::binary(&binaries, "dhtd")?.to_owned(),
-        cargo::binary(&binaries, "dht")?.to_owned(),
-    ])
+    Ok(vec![cargo::binary(&binaries, "dhtd")?.to_owned(), cargo::binary(&binaries, "dht")?.to_owned()])
 }
 
 /// A build context with the two binaries, the configuration and an empty directory for data.
@@ -110,10 +85,8 @@ mod tests {
 
     #[test]
     fn the_image_needs_no_other_and_runs_as_nobody_in_particular() {
-        let lines: Vec<&str> = DOCKERFILE
-            .lines()
-            .filter(|line| line.starts_with("FROM") || line.starts_with("USER"))
-            .collect();
+        let lines: Vec<&str> =
+            DOCKERFILE.lines().filter(|line| line.starts_with("FROM") || line.starts_with("USER")).collect();
         assert_eq!(lines, ["FROM scratch", "USER 65532:65532"]);
     }
 
@@ -124,17 +97,10 @@ mod tests {
         let binary = std::env::current_exe().unwrap();
         let config = cargo::root().join("Cargo.toml");
         let context = lay_out_context(std::slice::from_ref(&binary), &config, &directory).unwrap();
-        let mut names: Vec<_> = std::fs::read_dir(&context)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
+        let mut names: Vec<_> = std::fs::read_dir(&context).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
-        let mut expected = vec![
-            "Dockerfile".into(),
-            "data".into(),
-            "dhtd.toml".into(),
-            binary.file_name().unwrap().to_owned(),
-        ];
+        let mut expected =
+            vec!["Dockerfile".into(), "data".into(), "dhtd.toml".into(), binary.file_name().unwrap().to_owned()];
         expected.sort();
         std::fs::remove_dir_all(&directory).unwrap();
         assert_eq!(names, expected);

@@ -48,45 +48,20 @@ fn main() -> ExitCode {
 
 fn demo(flags: &[String]) -> Result<ExitCode> {
     eprintln!("building dhtd and dht (a few minutes the first time)");
-    let binaries = Cargo::new([
-        "build",
-        "--release",
-        "--package",
-        "dht-node",
-        "--package",
-        "dht-cli",
-    ])
-    .build()?;
+    let binaries = Cargo::new(["build", "--release", "--package", "dht-node", "--package", "dht-cli"]).build()?;
     let dht = cargo::binary(&binaries, "dht")?;
     cargo::pass_on(std::process::Command::new(dht).arg("demo").args(flags))
 }
 
 fn check() -> Result<ExitCode> {
     Cargo::new(["fmt", "--all", "--check"]).run()?;
-    Cargo::new([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ])
-    .run()?;
+    Cargo::new(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]).run()?;
     Cargo::new(["test", "--workspace", "--locked"]).run()?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn fix() -> Result<ExitCode> {
-    Cargo::new([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--fix",
-        "--allow-dirty",
-        "--allow-staged",
-    ])
-    .run()?;
+    Cargo::new(["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty", "--allow-staged"]).run()?;
     Cargo::new(["fmt", "--all"]).run()?;
     Ok(ExitCode::SUCCESS)
 }

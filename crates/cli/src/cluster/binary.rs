@@ -9,16 +9,11 @@ pub(crate) fn find_dhtd(named: Option<&Path>) -> Result<PathBuf> {
         return if path.is_file() {
             Ok(path.to_owned())
         } else {
-            Err(Failure::usage(format!(
-                "--dhtd {}: there is no such file",
-                path.display()
-            )))
+            Err(Failure::usage(format!("--dhtd {}: there is no such file", path.display())))
         };
     }
     let name = format!("dhtd{}", env::consts::EXE_SUFFIX);
-    let beside = env::current_exe()
-        .ok()
-        .and_then(|exe| Some(exe.parent()?.join(&name)));
+    let beside = env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(&name)));
     let path = env::var_os("PATH").unwrap_or_default();
     let in_path = env::split_paths(&path).map(|directory| directory.join(&name));
     beside.into_iter().chain(in_path).find(|candidate| candidate.is_file()).ok_or_else(|| {

@@ -64,49 +64,30 @@ impl Daemon {
     /// Starts the process. It is in a group of its own: a Ctrl-C at the terminal is ours to handle.
     pub(crate) fn start(launch: &Launch) -> Result<Self> {
         let mut command = Command::new(&launch.program);
-        command
-            .args(&launch.args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true);
+        command.args(&launch.args).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         command.process_group(0);
         // What is meant for a daemon of its own must not steer this one.
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DHTD_"))
-        {
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DHTD_")) {
             command.env_remove(name);
         }
         match &launch.logs {
             Logs::File(path) => {
-                let file = std::fs::OpenOptions::new()
-                    .create(true)
-                    .append(true)
-                    .open(path);
-                command
-                    .stderr(file.map_err(|error| Failure::file("write", path.display(), &error))?);
+                let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+                command.stderr(file.map_err(|error| Failure::file("write", path.display(), &error))?);
             }
             Logs::Stderr | Logs::Kept => {
                 command.stderr(Stdio::piped());
             }
         }
         let start = command.spawn();
-        let mut child =
-            start.map_err(|error| Failure::file("start", launch.program.display(), &error))?;
+        let mut child = start.map_err(|error| Failure::file("start", launch.program.display(), &error))?;
         let tail = Tail::default();
         if let Some(stderr) = child.stderr.take() {
             let echo = matches!(launch.logs, Logs::Stderr).then(|| launch.label.clone());
             tokio::spawn(follow(stderr, Arc::clone(&tail), echo));
         }
-        let stdout = child
-            .stdout
-            .take()
-            .map(|stdout| BufReader::new(stdout).lines());
-        Ok(Self {
-            label: launch.label.clone(),
-            child,
-            stdout,
-            tail,
-        })
+        let stdout = child.stdout.take().map(|stdout| BufReader::new(stdout).lines());
+        Ok(Self { label: launch.label.clone(), child, stdout, tail })
     }
 
     pub(crate) fn pid(&self) -> Option<u32> {
@@ -126,11 +107,7 @@ impl Daemon {
         match line {
             Ok(Ok(Some(line))) => {
                 let ready = serde_json::from_str(&line);
-                ready.map_err(|error| {
-                    self.failure(format!(
-                        "{label} said `{line}` instead of being ready: {error}"
-                    ))
-                })
+                ready.map_err(|error| self.failure(format!("{label} said `{line}` instead of being ready: {error}")))
             }
             Ok(Ok(None)) => {
                 // Its log is read by a task of its own, which may lag a moment behind the end.
@@ -143,10 +120,9 @@ impl Daemon {
                 Err(self.failure(format!("{label} ended before it was ready{how}")))
             }
             Ok(Err(error)) => Err(self.failure(format!("cannot read what {label} says: {error}"))),
-            Err(_) => Err(self.failure(format!(
-                "{label} was not ready after {}",
-                humantime::format_duration(patience)
-            ))),
+            Err(_) => {
+                Err(self.failure(format!("{label} was not ready after {}", humantime::format_duration(patience))))
+            }
         }
     }
 
@@ -158,9 +134,7 @@ impl Daemon {
 
     /// Asks it to end, with SIGTERM.
     pub(crate) fn terminate(&self) {
-        let pid = self
-            .pid()
-            .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        let pid = self.pid().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         if let Some(pid) = pid {
             // It may have ended by itself just now, which is what is wanted.
             let _ = kill_process(pid, Signal::TERM);
@@ -208,12 +182,7 @@ mod tests {
 
     fn shell(script: &str) -> Launch {
         let args = ["-c", script].map(OsString::from).to_vec();
-        Launch {
-            program: "/bin/sh".into(),
-            label: "node1".into(),
-            args,
-            logs: Logs::Kept,
-        }
+        Launch { program: "/bin/sh".into(), label: "node1".into(), args, logs: Logs::Kept }
     }
 
     const LINE: &str = r#"{"event":"ready","id":"2a","listen":"127.0.0.1:1","http":null,"advertise":"127.0.0.1:1","protocol":"chord","cluster":"default"}"#;
@@ -231,28 +200,15 @@ mod tests {
     #[tokio::test]
     async fn a_daemon_that_ends_early_shows_the_end_of_its_log() {
         let mut daemon = Daemon::start(&shell("echo 'port in use' >&2; exit 4")).unwrap();
-        let message = daemon
-            .ready(Duration::from_secs(10))
-            .await
-            .unwrap_err()
-            .message
-            .unwrap();
-        assert!(
-            message.contains("node1 ended before it was ready") && message.contains("4"),
-            "{message}"
-        );
+        let message = daemon.ready(Duration::from_secs(10)).await.unwrap_err().message.unwrap();
+        assert!(message.contains("node1 ended before it was ready") && message.contains("4"), "{message}");
         assert!(message.contains("port in use"), "{message}");
     }
 
     #[tokio::test]
     async fn a_daemon_that_never_gets_ready_is_given_up() {
         let mut daemon = Daemon::start(&shell("exec sleep 60")).unwrap();
-        let message = daemon
-            .ready(Duration::from_millis(50))
-            .await
-            .unwrap_err()
-            .message
-            .unwrap();
+        let message = daemon.ready(Duration::from_millis(50)).await.unwrap_err().message.unwrap();
         assert!(message.contains("not ready after 50ms"), "{message}");
     }
 }

@@ -71,9 +71,7 @@ impl Measured {
         Self {
             ops: tally.ops(),
             errors: tally.errors(),
-            ops_per_s: (tally.ops() as f64 / tally.elapsed().as_secs_f64().max(1e-9) * 10.0)
-                .round()
-                / 10.0,
+            ops_per_s: (tally.ops() as f64 / tally.elapsed().as_secs_f64().max(1e-9) * 10.0).round() / 10.0,
             latency_us: Latency::new(tally.latency_us()),
         }
     }
@@ -82,40 +80,18 @@ impl Measured {
 impl Latency {
     fn new(histogram: &Histogram<u64>) -> Self {
         let at = |quantile| histogram.value_at_quantile(quantile);
-        Self {
-            p50: at(0.5),
-            p95: at(0.95),
-            p99: at(0.99),
-            p99_9: at(0.999),
-        }
+        Self { p50: at(0.5), p95: at(0.95), p99: at(0.99), p99_9: at(0.999) }
     }
 }
 
 fn text(measured: &Measured, paint: Paint) -> String {
-    let Measured {
-        ops,
-        errors,
-        ops_per_s,
-        latency_us,
-    } = measured;
+    let Measured { ops, errors, ops_per_s, latency_us } = measured;
     let per_second = paint.bold(&format!("{ops_per_s:.0} a second"));
     let errors = counted(*errors, "error");
     let mut columns = Columns::new(&["latency", ">p50", ">p95", ">p99", ">p99.9"]);
-    let Latency {
-        p50,
-        p95,
-        p99,
-        p99_9,
-    } = latency_us;
-    columns.row(
-        [String::new()]
-            .into_iter()
-            .chain([p50, p95, p99, p99_9].map(|us| duration_us(*us))),
-    );
-    format!(
-        "{ops} operations, {per_second}, {errors}\n{}",
-        columns.render(0)
-    )
+    let Latency { p50, p95, p99, p99_9 } = latency_us;
+    columns.row([String::new()].into_iter().chain([p50, p95, p99, p99_9].map(|us| duration_us(*us))));
+    format!("{ops} operations, {per_second}, {errors}\n{}", columns.render(0))
 }
 
 fn ratio(text: &str) -> std::result::Result<f64, String> {
@@ -131,30 +107,18 @@ mod tests {
 
     #[test]
     fn json_has_the_promised_fields_in_order() {
-        let latency_us = Latency {
-            p50: 1,
-            p95: 2,
-            p99: 3,
-            p99_9: 4,
-        };
-        let measured = Measured {
-            ops: 10,
-            errors: 1,
-            ops_per_s: 2.5,
-            latency_us,
-        };
+        let latency_us = Latency { p50: 1, p95: 2, p99: 3, p99_9: 4 };
+        let measured = Measured { ops: 10, errors: 1, ops_per_s: 2.5, latency_us };
         let expected = r#"{"ops":10,"errors":1,"ops_per_s":2.5,"latency_us":{"p50":1,"p95":2,"p99":3,"p99_9":4}}"#;
         assert_eq!(serde_json::to_string(&measured).unwrap(), expected);
-        let expected = "10 operations, 2 a second, 1 error\nlatency   p50   p95   p99  p99.9\n         1 µs  2 µs  3 µs   4 µs\n";
+        let expected =
+            "10 operations, 2 a second, 1 error\nlatency   p50   p95   p99  p99.9\n         1 µs  2 µs  3 µs   4 µs\n";
         assert_eq!(text(&measured, Paint::PLAIN), expected);
     }
 
     #[test]
     fn a_ratio_lies_between_0_and_1() {
-        assert_eq!(
-            [ratio("0"), ratio("0.5"), ratio("1")],
-            [Ok(0.0), Ok(0.5), Ok(1.0)]
-        );
+        assert_eq!([ratio("0"), ratio("0.5"), ratio("1")], [Ok(0.0), Ok(0.5), Ok(1.0)]);
         for text in ["-0.1", "1.1", "NaN", "half"] {
             assert!(ratio(text).is_err(), "{text}");
         }

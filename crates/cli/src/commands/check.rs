@@ -35,44 +35,25 @@ impl Check {
             detours: verdict.detours,
         };
         context.out.show(&checked, text)?;
-        if checked.ok {
-            Ok(())
-        } else {
-            Err(Failure::silent(Exit::Unhealthy))
-        }
+        if checked.ok { Ok(()) } else { Err(Failure::silent(Exit::Unhealthy)) }
     }
 }
 
 fn text(checked: &Checked, paint: Paint) -> String {
     let members = counted(checked.members as u64, "member");
     let mut text = if checked.ok {
-        format!(
-            "{} {members}, every invariant of {} holds\n",
-            paint.good("ok"),
-            checked.protocol
-        )
+        format!("{} {members}, every invariant of {} holds\n", paint.good("ok"), checked.protocol)
     } else {
         let broken = counted(checked.violations.len() as u64, "violation");
         let mut columns = Columns::new(&["member", "invariant", "detail"]);
-        for Violation {
-            member,
-            invariant,
-            detail,
-        } in &checked.violations
-        {
+        for Violation { member, invariant, detail } in &checked.violations {
             columns.row([short(member), (*invariant).to_owned(), detail.clone()]);
         }
-        format!(
-            "{} {broken} among {members}\n\n{}",
-            paint.bad("not ok"),
-            columns.render(2)
-        )
+        format!("{} {broken} among {members}\n\n{}", paint.bad("not ok"), columns.render(2))
     };
     if checked.detours > 0 {
         let entries = counted(checked.detours as u64, "finger");
-        text.push_str(&format!(
-            "{entries} not at the nearest node: lookups stay right and may take a hop more\n"
-        ));
+        text.push_str(&format!("{entries} not at the nearest node: lookups stay right and may take a hop more\n"));
     }
     text
 }
@@ -83,18 +64,9 @@ mod tests {
 
     #[test]
     fn violations_are_listed_with_member_and_invariant() {
-        let violation = Violation {
-            member: "2a".into(),
-            invariant: "predecessor",
-            detail: "is 08, not 20".into(),
-        };
-        let checked = Checked {
-            ok: false,
-            violations: vec![violation],
-            protocol: "chord".into(),
-            members: 5,
-            detours: 1,
-        };
+        let violation = Violation { member: "2a".into(), invariant: "predecessor", detail: "is 08, not 20".into() };
+        let checked =
+            Checked { ok: false, violations: vec![violation], protocol: "chord".into(), members: 5, detours: 1 };
         let expected = "\
 not ok 1 violation among 5 members
 

@@ -30,40 +30,22 @@ struct Deleted {
 impl Delete {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let client = context.client()?;
-        let options = DeleteOptions {
-            condition: self.if_version.map(Condition::IfVersion),
-        };
+        let options = DeleteOptions { condition: self.if_version.map(Condition::IfVersion) };
         let receipt = client.delete(self.key.bytes()?, options).await?;
-        let ids = receipt
-            .acks
-            .iter()
-            .map(|ack| &ack.peer.id[..])
-            .chain([&receipt.id[..]]);
+        let ids = receipt.acks.iter().map(|ack| &ack.peer.id[..]).chain([&receipt.id[..]]);
         let digits = Digits::of(&client, ids).await;
         let deleted = Deleted {
             key: self.key.key,
             id: digits.show(&receipt.id),
             version: receipt.version.to_string(),
-            acks: receipt
-                .acks
-                .iter()
-                .map(|ack| AckJson::new(ack, digits))
-                .collect(),
+            acks: receipt.acks.iter().map(|ack| AckJson::new(ack, digits)).collect(),
         };
         context.out.show(&deleted, text)
     }
 }
 
 fn text(deleted: &Deleted, paint: Paint) -> String {
-    let Deleted {
-        key,
-        id,
-        version,
-        acks,
-    } = deleted;
+    let Deleted { key, id, version, acks } = deleted;
     let key = paint.bold(key);
-    format!(
-        "{key} deleted\n  id       {id}\n  version  {version}\n{}",
-        acks_text(acks)
-    )
+    format!("{key} deleted\n  id       {id}\n  version  {version}\n{}", acks_text(acks))
 }

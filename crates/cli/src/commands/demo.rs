@@ -120,11 +120,7 @@ impl Demo {
             outcome.records,
             start.elapsed().as_secs_f64()
         ))?;
-        if context.out.is_json() {
-            context.out.show(&outcome, |_, _| String::new())
-        } else {
-            Ok(())
-        }
+        if context.out.is_json() { context.out.show(&outcome, |_, _| String::new()) } else { Ok(()) }
     }
 }
 
@@ -135,10 +131,7 @@ async fn form_a_ring(stage: &mut Stage<'_>, story: &mut Story) -> Result<Vec<Pee
     story.command(&stage.command_line(None))?;
     let seed = stage.node(0)?.addr().to_owned();
     stage.add_nodes(NODES - 1).await?;
-    story.command(&format!(
-        "{}    # four times",
-        stage.command_line(Some(&seed))
-    ))?;
+    story.command(&format!("{}    # four times", stage.command_line(Some(&seed))))?;
     stage.until_sound(NODES).await?;
     story.say(&format!(
         "one ring, every invariant checked, {:.1} s after the first start",
@@ -146,11 +139,7 @@ async fn form_a_ring(stage: &mut Stage<'_>, story: &mut Story) -> Result<Vec<Pee
     ))?;
     let mut columns = Columns::new(&["", "identifier", "address"]);
     for node in stage.nodes() {
-        columns.row([
-            node.name().to_owned(),
-            node.id().to_owned(),
-            node.addr().to_owned(),
-        ]);
+        columns.row([node.name().to_owned(), node.id().to_owned(), node.addr().to_owned()]);
     }
     story.block(&columns.render(0))?;
     Ok(stage.nodes().iter().map(|node| node.peer()).collect())
@@ -158,70 +147,35 @@ async fn form_a_ring(stage: &mut Stage<'_>, story: &mut Story) -> Result<Vec<Pee
 
 async fn put_and_get(stage: &Stage<'_>, story: &mut Story) -> Result<(Put, Get)> {
     let (one, other) = (stage.node(0)?, stage.node(NODES - 1)?);
-    story.heading(&format!(
-        "A value goes in through {} and comes out through {}",
-        one.name(),
-        other.name()
-    ))?;
+    story.heading(&format!("A value goes in through {} and comes out through {}", one.name(), other.name()))?;
     story.command(&format!("dht --endpoints {} put fruit apple", one.addr()))?;
     let start = Instant::now();
-    let receipt = one
-        .client()
-        .put("fruit", "apple", PutOptions::default())
-        .await?;
-    let holders: Vec<&str> = receipt
-        .acks
-        .iter()
-        .map(|ack| stage.name_at(&ack.peer.addr))
-        .collect();
+    let receipt = one.client().put("fruit", "apple", PutOptions::default()).await?;
+    let holders: Vec<&str> = receipt.acks.iter().map(|ack| stage.name_at(&ack.peer.addr)).collect();
     let taken = duration_us(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
-    story.say(&format!(
-        "stored on {} in {taken}, version {}",
-        holders.join(", "),
-        receipt.version
-    ))?;
-    promise(
-        receipt.acks.len() > COPIES / 2,
-        "a majority of the copies is made before a put is answered",
-    )?;
+    story.say(&format!("stored on {} in {taken}, version {}", holders.join(", "), receipt.version))?;
+    promise(receipt.acks.len() > COPIES / 2, "a majority of the copies is made before a put is answered")?;
 
     story.command(&format!("dht --endpoints {} get fruit", other.addr()))?;
     let record = other.client().get("fruit").await?;
     let value = String::from_utf8_lossy(&record.value).into_owned();
     let served_by = record.served_by.map(|peer| peer.addr);
-    let by = served_by
-        .as_deref()
-        .map_or("a node", |addr| stage.name_at(addr));
+    let by = served_by.as_deref().map_or("a node", |addr| stage.name_at(addr));
     story.say(&format!("{value}    # served by {by}"))?;
     promise(value == "apple", "what was put is what is got")?;
-    promise(
-        record.version == receipt.version,
-        "the version that was written is the one that is read",
-    )?;
+    promise(record.version == receipt.version, "the version that was written is the one that is read")?;
 
     let gone = one.client().delete("fruit", DeleteOptions::default()).await;
     let after = other.client().get("fruit").await;
-    promise(
-        gone.is_ok() && after == Err(client::Error::NotFound),
-        "what was deleted is gone, at every node",
-    )?;
-    one.client()
-        .put("fruit", "apple", PutOptions::default())
-        .await?;
+    promise(gone.is_ok() && after == Err(client::Error::NotFound), "what was deleted is gone, at every node")?;
+    one.client().put("fruit", "apple", PutOptions::default()).await?;
     let put = Put {
         key: "fruit",
         through: one.addr().to_owned(),
         version: receipt.version.to_string(),
         copies: receipt.acks.len(),
     };
-    Ok((
-        put,
-        Get {
-            through: other.addr().to_owned(),
-            value,
-            served_by,
-        },
-    ))
+    Ok((put, Get { through: other.addr().to_owned(), value, served_by }))
 }
 
 async fn trace_a_lookup(stage: &Stage<'_>, story: &mut Story) -> Result<Route> {
@@ -232,19 +186,10 @@ async fn trace_a_lookup(stage: &Stage<'_>, story: &mut Story) -> Result<Route> {
     story.command(&format!("dht --endpoints {} lookup {key}", asked.addr()))?;
     story.say(&format!("{key} has the identifier {}", route.id))?;
     story.block(&path_text(&route, story.paint()))?;
-    let ends_at_owner = route
-        .path
-        .last()
-        .is_some_and(|step| step.id == route.owner.id);
+    let ends_at_owner = route.path.last().is_some_and(|step| step.id == route.owner.id);
     promise(ends_at_owner, "a route ends at the owner")?;
-    promise(
-        stage.successor_of(&route.id) == route.owner.id,
-        "the owner is the successor of the key's identifier",
-    )?;
-    story.say(&format!(
-        "{} is the first node at or after it: the owner",
-        stage.name_at(&route.owner.addr)
-    ))?;
+    promise(stage.successor_of(&route.id) == route.owner.id, "the owner is the successor of the key's identifier")?;
+    story.say(&format!("{} is the first node at or after it: the owner", stage.name_at(&route.owner.addr)))?;
     Ok(route)
 }
 
@@ -252,9 +197,7 @@ async fn spread_records(stage: &mut Stage<'_>, story: &mut Story) -> Result<Ring
     story.heading("A hundred records, three copies each")?;
     story.command("for i in $(seq 100); do dht put record-$i value-$i; done")?;
     let taken = stage.put_records(RECORDS).await?;
-    story.say(&format!(
-        "{RECORDS} records put through all {NODES} nodes in turn, in {taken:.1?}"
-    ))?;
+    story.say(&format!("{RECORDS} records put through all {NODES} nodes in turn, in {taken:.1?}"))?;
     let ring = stage.until_copied().await?;
     story.command("dht ring")?;
     story.block(&members_text(&ring.members, story.paint()))?;
@@ -277,19 +220,12 @@ async fn crash_one(stage: &mut Stage<'_>, story: &mut Story) -> Result<Crash> {
     ))?;
     stage.until_copied().await?;
     let copies_restored_after_ms = millis(start);
-    story.say(&format!(
-        "every record has its {COPIES} copies again after {:.1} s",
-        seconds(copies_restored_after_ms)
-    ))?;
+    story
+        .say(&format!("every record has its {COPIES} copies again after {:.1} s", seconds(copies_restored_after_ms)))?;
     stage.until_sound(NODES - 1).await?;
     story.command("dht check")?;
     story.say("ok")?;
-    Ok(Crash {
-        killed,
-        read,
-        all_read_after_ms,
-        copies_restored_after_ms,
-    })
+    Ok(Crash { killed, read, all_read_after_ms, copies_restored_after_ms })
 }
 
 async fn add_one(stage: &mut Stage<'_>, story: &mut Story) -> Result<Join> {
@@ -304,59 +240,29 @@ async fn add_one(stage: &mut Stage<'_>, story: &mut Story) -> Result<Join> {
     let settled_after_ms = millis(start);
     let node = stage.node(newcomer)?;
     let held = stage.held(&before, &after);
-    let moved = held
-        .iter()
-        .find(|held| held.addr == node.addr())
-        .map_or(0, |held| held.after);
+    let moved = held.iter().find(|held| held.addr == node.addr()).map_or(0, |held| held.after);
     promise(moved > 0, "records move to a newcomer")?;
-    story.say(&format!(
-        "{} holds {moved} records, {:.1} s after its start",
-        node.name(),
-        seconds(settled_after_ms)
-    ))?;
+    story.say(&format!("{} holds {moved} records, {:.1} s after its start", node.name(), seconds(settled_after_ms)))?;
     story.block(&held_text(&held))?;
     let owned = stage.owned_by(newcomer).await?;
-    story.say(&format!(
-        "it owns {owned} of them, and keeps copies of the others for its neighbours"
-    ))?;
+    story.say(&format!("it owns {owned} of them, and keeps copies of the others for its neighbours"))?;
     let read = stage.read_all(Some(newcomer)).await?;
     story.say(&format!("{read} of {read} records read through it"))?;
     stage.until_sound(NODES).await?;
-    Ok(Join {
-        node: stage.node(newcomer)?.peer(),
-        settled_after_ms,
-        held,
-        owned,
-        read,
-    })
+    Ok(Join { node: stage.node(newcomer)?.peer(), settled_after_ms, held, owned, read })
 }
 
 fn held_text(held: &[Held]) -> String {
     let mut columns = Columns::new(&["records held", "address", ">before", ">after"]);
-    for Held {
-        node,
-        addr,
-        before,
-        after,
-    } in held
-    {
-        columns.row([
-            node.clone(),
-            addr.clone(),
-            before.to_string(),
-            after.to_string(),
-        ]);
+    for Held { node, addr, before, after } in held {
+        columns.row([node.clone(), addr.clone(), before.to_string(), after.to_string()]);
     }
     columns.render(0)
 }
 
 /// Ends the demo where the overlay does not keep its word.
 fn promise(kept: bool, what: &str) -> Result {
-    if kept {
-        Ok(())
-    } else {
-        Err(Failure::other(format!("not as promised: {what}")))
-    }
+    if kept { Ok(()) } else { Err(Failure::other(format!("not as promised: {what}"))) }
 }
 
 fn seconds(ms: u64) -> f64 {

@@ -66,22 +66,13 @@ impl Dev {
             exit = interrupted() => return Err(Failure::silent(exit)),
         };
         context.out.show(&cluster, |cluster, _| {
-            let addrs: Vec<&str> = cluster
-                .nodes
-                .iter()
-                .map(|node| node.ready.advertise.as_str())
-                .collect();
+            let addrs: Vec<&str> = cluster.nodes.iter().map(|node| node.ready.advertise.as_str()).collect();
             format!("export DHT_ENDPOINTS={}\n", addrs.join(","))
         })?;
         let nodes = cluster.nodes.len();
-        note(&format!(
-            "{nodes} nodes ready after {:.1} s",
-            start.elapsed().as_secs_f64()
-        ));
+        note(&format!("{nodes} nodes ready after {:.1} s", start.elapsed().as_secs_f64()));
         if !context.out.is_json() {
-            note(
-                "paste the line above into another terminal and try `dht ring` there; Ctrl-C ends the nodes",
-            );
+            note("paste the line above into another terminal and try `dht ring` there; Ctrl-C ends the nodes");
         }
         run_until_told(daemons).await
     }
@@ -101,20 +92,11 @@ impl Dev {
         };
         let first = launch(1, None).await?;
         let seed = first.1.advertise.clone();
-        let others =
-            try_join_all((2..=self.nodes).map(|number| launch(number, Some(&seed)))).await?;
+        let others = try_join_all((2..=self.nodes).map(|number| launch(number, Some(&seed)))).await?;
         bar.finish_and_clear();
         let all = [first].into_iter().chain(others);
         let (daemons, nodes) = all
-            .map(|(daemon, ready)| {
-                (
-                    Node {
-                        ready,
-                        pid: daemon.pid(),
-                    },
-                    daemon,
-                )
-            })
+            .map(|(daemon, ready)| (Node { ready, pid: daemon.pid() }, daemon))
             .map(|(node, daemon)| (daemon, node))
             .unzip();
         Ok((daemons, Cluster { nodes }))
@@ -122,9 +104,7 @@ impl Dev {
 
     fn launch(&self, program: PathBuf, number: u16, seed: Option<&str>) -> Launch {
         let label = format!("node{number}");
-        let mut args: Vec<OsString> = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-            .map(OsString::from)
-            .to_vec();
+        let mut args: Vec<OsString> = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"].map(OsString::from).to_vec();
         args.extend(["--protocol".into(), OsString::from(&self.protocol)]);
         if let Some(seed) = seed {
             args.extend(["--join".into(), OsString::from(seed)]);
@@ -133,11 +113,7 @@ impl Dev {
             args.extend(["--data-dir".into(), data_dir.join(&label).into_os_string()]);
         }
         // They all end together: nobody is left to hand records over to.
-        if !self
-            .flags
-            .iter()
-            .any(|flag| flag.to_string_lossy().starts_with("--on-sigterm"))
-        {
+        if !self.flags.iter().any(|flag| flag.to_string_lossy().starts_with("--on-sigterm")) {
             args.extend(["--on-sigterm", "stop"].map(OsString::from));
         }
         args.extend(self.flags.iter().cloned());
@@ -145,12 +121,7 @@ impl Dev {
             Some(directory) => Logs::File(directory.join(format!("{label}.log"))),
             None => Logs::Stderr,
         };
-        Launch {
-            program,
-            label,
-            args,
-            logs,
-        }
+        Launch { program, label, args, logs }
     }
 }
 

@@ -44,27 +44,18 @@ struct Found {
 impl Get {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let client = context.client()?;
-        let record = client
-            .get(self.key.bytes()?)
-            .await
-            .map_err(|error| match error {
-                client::Error::NotFound => {
-                    Failure::new(Exit::NotFound, format!("`{}` is not there", self.key.key))
-                }
-                error => error.into(),
-            })?;
+        let record = client.get(self.key.bytes()?).await.map_err(|error| match error {
+            client::Error::NotFound => Failure::new(Exit::NotFound, format!("`{}` is not there", self.key.key)),
+            error => error.into(),
+        })?;
         if let Some(path) = &self.out {
             write_whole(path, &record.value)?;
         }
         match context.out.format {
-            Format::Json => context
-                .out
-                .show(&self.found(&client, &record).await, |_, _| String::new()),
+            Format::Json => context.out.show(&self.found(&client, &record).await, |_, _| String::new()),
             Format::Text if self.meta => {
                 let size = record.value.len() as u64;
-                context
-                    .out
-                    .text(&meta_text(&self.found(&client, &record).await, size))
+                context.out.text(&meta_text(&self.found(&client, &record).await, size))
             }
             Format::Text if self.out.is_some() => Ok(()),
             Format::Text => context.out.bytes(&record.value),
@@ -72,11 +63,7 @@ impl Get {
     }
 
     async fn found(&self, client: &client::Client, record: &Record) -> Found {
-        let ids = record
-            .served_by
-            .iter()
-            .map(|peer| &peer.id[..])
-            .chain([&record.id[..]]);
+        let ids = record.served_by.iter().map(|peer| &peer.id[..]).chain([&record.id[..]]);
         let digits = Digits::of(client, ids).await;
         let served_by = record.served_by.as_ref();
         Found {
@@ -85,10 +72,7 @@ impl Get {
             value: self.out.is_none().then(|| STANDARD.encode(&record.value)),
             version: record.version.to_string(),
             expires_at: record.expires_at.map(moment),
-            served_by: served_by.map(|peer| PeerJson {
-                id: digits.show(&peer.id),
-                addr: peer.addr.clone(),
-            }),
+            served_by: served_by.map(|peer| PeerJson { id: digits.show(&peer.id), addr: peer.addr.clone() }),
         }
     }
 }
@@ -105,13 +89,7 @@ fn meta_text(found: &Found, size: u64) -> String {
     line("id", found.id.clone());
     line("size", byte_size(size));
     line("version", found.version.clone());
-    line(
-        "expires",
-        found
-            .expires_at
-            .clone()
-            .unwrap_or_else(|| "never".to_owned()),
-    );
+    line("expires", found.expires_at.clone().unwrap_or_else(|| "never".to_owned()));
     if let Some(peer) = &found.served_by {
         line("served by", format!("{} at {}", peer.id, peer.addr));
     }
@@ -132,13 +110,8 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder
-        .prefix(".dht-")
-        .tempfile_in(directory)
-        .map_err(failed)?;
-    file.write_all(bytes)
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(failed)?;
+    let mut file = builder.prefix(".dht-").tempfile_in(directory).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
 }
@@ -156,10 +129,7 @@ mod tests {
             value: Some(STANDARD.encode("apple")),
             version: "0000000000000001-00000000000000a7".into(),
             expires_at,
-            served_by: Some(PeerJson {
-                id: "2d".into(),
-                addr: "127.0.0.1:7160".into(),
-            }),
+            served_by: Some(PeerJson { id: "2d".into(), addr: "127.0.0.1:7160".into() }),
         }
     }
 
@@ -171,10 +141,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_written_in_utc_with_milliseconds() {
-        assert_eq!(
-            moment(UNIX_EPOCH + Duration::from_millis(1_795_257_420_250)),
-            "2026-11-21T10:37:00.250Z"
-        );
+        assert_eq!(moment(UNIX_EPOCH + Duration::from_millis(1_795_257_420_250)), "2026-11-21T10:37:00.250Z");
         assert!(meta_text(&found(Some("then".into())), 5).contains("expires    then\n"));
     }
 

@@ -25,22 +25,11 @@ impl Join {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let client = context.client()?;
         let answer = client.join(self.addr.as_str()).await?;
-        let me = answer
-            .me
-            .ok_or_else(|| Failure::other("the node answered without saying who it is"))?;
+        let me = answer.me.ok_or_else(|| Failure::other("the node answered without saying who it is"))?;
         let digits = Digits::of(&client, [&me.id[..]]).await;
-        let joined = Joined {
-            id: digits.show(&me.id),
-            addr: me.addr,
-            outcome: answer.outcome,
-        };
+        let joined = Joined { id: digits.show(&me.id), addr: me.addr, outcome: answer.outcome };
         context.out.show(&joined, |joined, paint| {
-            format!(
-                "{} at {}: {}\n",
-                paint.bold(&joined.id),
-                joined.addr,
-                joined.outcome
-            )
+            format!("{} at {}: {}\n", paint.bold(&joined.id), joined.addr, joined.outcome)
         })
     }
 }

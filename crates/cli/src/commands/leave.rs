@@ -16,10 +16,8 @@ impl Leave {
         let digits = Digits::of_bits(client.status().await?.id_bits);
         let me = client.leave().await?.me;
         let me = me.ok_or_else(|| Failure::other("the node answered without saying who it is"))?;
-        context
-            .out
-            .show(&PeerJson::new(&me, digits), |peer, paint| {
-                format!("{} at {} is leaving\n", paint.bold(&peer.id), peer.addr)
-            })
+        context.out.show(&PeerJson::new(&me, digits), |peer, paint| {
+            format!("{} at {} is leaving\n", paint.bold(&peer.id), peer.addr)
+        })
     }
 }

@@ -55,11 +55,7 @@ impl Lookup {
             (Some(key), _) => client.lookup(key_bytes(key, self.hex)?).await,
             (None, id) => lookup_id(&client, id.as_deref().unwrap_or_default()).await?,
         }?;
-        let ids = answer
-            .path
-            .iter()
-            .filter_map(|step| step.peer.as_ref())
-            .map(|peer| &peer.id[..]);
+        let ids = answer.path.iter().filter_map(|step| step.peer.as_ref()).map(|peer| &peer.id[..]);
         let digits = Digits::of(&client, ids.chain([&answer.id[..]])).await;
         let route = Route::new(self.key, &answer, digits)?;
         context.out.show(&route, text)
@@ -67,26 +63,15 @@ impl Lookup {
 }
 
 /// The wire wants ⌈m/8⌉ bytes, so the node is asked for its *m* first.
-async fn lookup_id(
-    client: &Client,
-    digits: &str,
-) -> Result<std::result::Result<LookupResponse, Error>> {
-    let space = Space::new(client.status().await?.id_bits)
-        .map_err(|error| Failure::other(error.to_string()))?;
-    let id = space
-        .parse(digits)
-        .map_err(|error| Failure::usage(error.to_string()))?;
+async fn lookup_id(client: &Client, digits: &str) -> Result<std::result::Result<LookupResponse, Error>> {
+    let space = Space::new(client.status().await?.id_bits).map_err(|error| Failure::other(error.to_string()))?;
+    let id = space.parse(digits).map_err(|error| Failure::usage(error.to_string()))?;
     Ok(client.lookup_id(id.to_bytes()).await)
 }
 
 impl Route {
-    pub(crate) fn new(
-        key: Option<String>,
-        answer: &LookupResponse,
-        digits: Digits,
-    ) -> Result<Self> {
-        let incomplete =
-            |what| Failure::other(format!("the node answered without the route's {what}"));
+    pub(crate) fn new(key: Option<String>, answer: &LookupResponse, digits: Digits) -> Result<Self> {
+        let incomplete = |what| Failure::other(format!("the node answered without the route's {what}"));
         let owner = answer.owner.as_ref().ok_or_else(|| incomplete("owner"))?;
         let step = |(place, step): (usize, &LookupStep)| {
             let peer = step.peer.as_ref().ok_or_else(|| incomplete("nodes"))?;
@@ -98,22 +83,13 @@ impl Route {
                 via: via(step.via()).filter(|_| reached),
             })
         };
-        let path = answer
-            .path
-            .iter()
-            .enumerate()
-            .map(step)
-            .collect::<Result<Vec<_>>>()?;
+        let path = answer.path.iter().enumerate().map(step).collect::<Result<Vec<_>>>()?;
         Ok(Self {
             key,
             id: digits.show(&answer.id),
             protocol: answer.protocol.clone(),
             owner: PeerJson::new(owner, digits),
-            replicas: answer
-                .replicas
-                .iter()
-                .map(|peer| PeerJson::new(peer, digits))
-                .collect(),
+            replicas: answer.replicas.iter().map(|peer| PeerJson::new(peer, digits)).collect(),
             hops: path.len().saturating_sub(1),
             path,
             elapsed_us: answer.elapsed_us,
@@ -143,27 +119,14 @@ pub(crate) fn text(route: &Route, paint: Paint) -> String {
         head.row(["key".to_owned(), paint.bold(key)]);
     }
     head.row(["id".to_owned(), route.id.clone()]);
-    head.row([
-        "owner".to_owned(),
-        route.owner.id.clone(),
-        route.owner.addr.clone(),
-    ]);
-    for (place, copy) in route
-        .replicas
-        .iter()
-        .filter(|copy| copy.id != route.owner.id)
-        .enumerate()
-    {
+    head.row(["owner".to_owned(), route.owner.id.clone(), route.owner.addr.clone()]);
+    for (place, copy) in route.replicas.iter().filter(|copy| copy.id != route.owner.id).enumerate() {
         let label = if place == 0 { "copies at" } else { "" };
         head.row([label.to_owned(), copy.id.clone(), copy.addr.clone()]);
     }
     let taken = duration_us(route.elapsed_us);
     let hops = counted(route.hops as u64, "hop");
-    format!(
-        "{}\n{}\n{hops} in {taken}\n",
-        head.render(0),
-        path_text(route, paint)
-    )
+    format!("{}\n{}\n{hops} in {taken}\n", head.render(0), path_text(route, paint))
 }
 
 /// The hops, a line each.
@@ -175,13 +138,7 @@ pub(crate) fn path_text(route: &Route, paint: Paint) -> String {
             (_, via) => paint.accent(via.unwrap_or("-")),
         };
         let rtt = step.rtt_us.map_or_else(|| paint.dim("-"), duration_us);
-        columns.row([
-            place.to_string(),
-            short(&step.id),
-            step.addr.clone(),
-            rtt,
-            via,
-        ]);
+        columns.row([place.to_string(), short(&step.id), step.addr.clone(), rtt, via]);
     }
     columns.render(0)
 }
@@ -193,29 +150,17 @@ mod tests {
     use super::*;
 
     fn peer(id: u8) -> Option<Peer> {
-        Some(Peer {
-            id: vec![id].into(),
-            addr: format!("127.0.0.1:{}", 7000 + u32::from(id)),
-            incarnation: 1,
-        })
+        Some(Peer { id: vec![id].into(), addr: format!("127.0.0.1:{}", 7000 + u32::from(id)), incarnation: 1 })
     }
 
     fn answer() -> LookupResponse {
-        let step = |id, rtt_us, via: Via| LookupStep {
-            peer: peer(id),
-            rtt_us,
-            via: via.into(),
-        };
+        let step = |id, rtt_us, via: Via| LookupStep { peer: peer(id), rtt_us, via: via.into() };
         LookupResponse {
             id: vec![54].into(),
             protocol: "chord".into(),
             owner: peer(56),
             replicas: vec![peer(56).unwrap(), peer(1).unwrap()],
-            path: vec![
-                step(8, Some(1), Via::Owner),
-                step(42, Some(812), Via::Finger),
-                step(56, None, Via::Successor),
-            ],
+            path: vec![step(8, Some(1), Via::Owner), step(42, Some(812), Via::Finger), step(56, None, Via::Successor)],
             elapsed_us: 2345,
         }
     }

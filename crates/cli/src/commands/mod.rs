@@ -28,9 +28,7 @@ use crate::exit::{Exit, Failure, Result};
 
 /// Runs the command to its end, or to Ctrl-C.
 pub(crate) fn run(cli: Cli) -> Result {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::other(format!("cannot start: {error}")))?;
     let context = Context::new(cli.global);
     let result = runtime.block_on(async {
@@ -93,10 +91,7 @@ pub(crate) struct PeerJson {
 
 impl PeerJson {
     pub(crate) fn new(peer: &client::message::Peer, digits: Digits) -> Self {
-        Self {
-            id: digits.show(&peer.id),
-            addr: peer.addr.clone(),
-        }
+        Self { id: digits.show(&peer.id), addr: peer.addr.clone() }
     }
 }
 
@@ -110,11 +105,7 @@ pub(crate) struct AckJson {
 
 impl AckJson {
     pub(crate) fn new(ack: &client::Ack, digits: Digits) -> Self {
-        Self {
-            id: digits.show(&ack.peer.id),
-            addr: ack.peer.addr.clone(),
-            durable: ack.durable,
-        }
+        Self { id: digits.show(&ack.peer.id), addr: ack.peer.addr.clone(), durable: ack.durable }
     }
 }
 
@@ -123,11 +114,7 @@ pub(crate) fn acks_text(acks: &[AckJson]) -> String {
     let mut columns = crate::columns::Columns::bare();
     for ack in acks {
         let place = if ack.durable { "on disk" } else { "in memory" };
-        columns.row([
-            crate::digits::short(&ack.id),
-            ack.addr.clone(),
-            place.to_owned(),
-        ]);
+        columns.row([crate::digits::short(&ack.id), ack.addr.clone(), place.to_owned()]);
     }
     columns.render(2)
 }
@@ -138,8 +125,6 @@ pub(crate) async fn read_stdin() -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         io::Read::read_to_end(&mut io::stdin().lock(), &mut bytes).map(|_| bytes)
     });
-    let read = read
-        .await
-        .map_err(|error| Failure::other(error.to_string()))?;
+    let read = read.await.map_err(|error| Failure::other(error.to_string()))?;
     read.map_err(|error| Failure::file("read", "stdin", &error))
 }

@@ -19,11 +19,7 @@ pub(crate) struct Put {
     #[command(flatten)]
     key: KeyArg,
     /// The value; `-` reads it from stdin
-    #[arg(
-        required_unless_present = "file",
-        conflicts_with = "file",
-        allow_hyphen_values = true
-    )]
+    #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
     value: Option<String>,
     /// Read the value from a file
     #[arg(long, value_name = "F")]
@@ -49,9 +45,7 @@ struct ConditionArgs {
 
 impl ConditionArgs {
     fn condition(self) -> Option<Condition> {
-        self.if_version
-            .map(Condition::IfVersion)
-            .or(self.if_absent.then_some(Condition::IfAbsent))
+        self.if_version.map(Condition::IfVersion).or(self.if_absent.then_some(Condition::IfAbsent))
     }
 }
 
@@ -67,29 +61,18 @@ struct Stored {
 impl Put {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let (key, value) = (self.key.bytes()?, self.read_value().await?);
-        let options = PutOptions {
-            ttl: self.ttl,
-            condition: self.condition.condition(),
-        };
+        let options = PutOptions { ttl: self.ttl, condition: self.condition.condition() };
         let client = context.client()?;
         let start = Instant::now();
         let receipt = client.put(key, value, options).await?;
         let elapsed_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let ids = receipt
-            .acks
-            .iter()
-            .map(|ack| &ack.peer.id[..])
-            .chain([&receipt.id[..]]);
+        let ids = receipt.acks.iter().map(|ack| &ack.peer.id[..]).chain([&receipt.id[..]]);
         let digits = Digits::of(&client, ids).await;
         let stored = Stored {
             key: self.key.key,
             id: digits.show(&receipt.id),
             version: receipt.version.to_string(),
-            acks: receipt
-                .acks
-                .iter()
-                .map(|ack| AckJson::new(ack, digits))
-                .collect(),
+            acks: receipt.acks.iter().map(|ack| AckJson::new(ack, digits)).collect(),
             elapsed_us,
         };
         context.out.show(&stored, text)
@@ -99,8 +82,7 @@ impl Put {
         match (&self.file, &self.value) {
             (Some(path), _) => {
                 let read = tokio::fs::read(path).await;
-                read.map(Bytes::from)
-                    .map_err(|error| Failure::file("read", path.display(), &error))
+                read.map(Bytes::from).map_err(|error| Failure::file("read", path.display(), &error))
             }
             (None, Some(dash)) if dash == "-" => read_stdin().await.map(Bytes::from),
             (None, value) => Ok(Bytes::from(value.clone().unwrap_or_default())),
@@ -109,13 +91,7 @@ impl Put {
 }
 
 fn text(stored: &Stored, paint: Paint) -> String {
-    let Stored {
-        key,
-        id,
-        version,
-        acks,
-        elapsed_us,
-    } = stored;
+    let Stored { key, id, version, acks, elapsed_us } = stored;
     let copies = counted(acks.len() as u64, "copy");
     let key = paint.bold(key);
     format!(
@@ -131,19 +107,12 @@ mod tests {
 
     #[test]
     fn the_receipt_is_shown_with_every_copy() {
-        let ack = |id: &str, addr: &str, durable| AckJson {
-            id: id.into(),
-            addr: addr.into(),
-            durable,
-        };
+        let ack = |id: &str, addr: &str, durable| AckJson { id: id.into(), addr: addr.into(), durable };
         let stored = Stored {
             key: "fruit".into(),
             id: "2a".into(),
             version: "0000000000000001-00000000000000a7".into(),
-            acks: vec![
-                ack("2d", "127.0.0.1:7160", true),
-                ack("50", "127.0.0.1:71601", false),
-            ],
+            acks: vec![ack("2d", "127.0.0.1:7160", true), ack("50", "127.0.0.1:71601", false)],
             elapsed_us: 1234,
         };
         let expected = "fruit stored in 1.23 ms, 2 copies\n  id       2a\n  version  0000000000000001-00000000000000a7\n  \

@@ -41,24 +41,15 @@ impl Ring {
             let keys = view.members.iter().filter_map(|member| member.keys).sum();
             let members = counted(view.members.len() as u64, "member");
             let copies = counted(keys, "copy");
-            let title = paint.bold(&format!(
-                "{} · cluster `{cluster}` · {members}",
-                view.protocol
-            ));
-            format!(
-                "{title} holding {copies}\n\n{}",
-                members_text(&view.members, paint)
-            )
+            let title = paint.bold(&format!("{} · cluster `{cluster}` · {members}", view.protocol));
+            format!("{title} holding {copies}\n\n{}", members_text(&view.members, paint))
         })
     }
 }
 
 impl RingView {
     pub(crate) fn new(overlay: &Overlay) -> Self {
-        Self {
-            protocol: overlay.protocol.clone(),
-            members: overlay.members.iter().map(MemberView::new).collect(),
-        }
+        Self { protocol: overlay.protocol.clone(), members: overlay.members.iter().map(MemberView::new).collect() }
     }
 }
 
@@ -82,33 +73,22 @@ impl MemberView {
 /// Members in ring order, a line each, with a bar for the share of the circle.
 pub(crate) fn members_text(members: &[MemberView], paint: Paint) -> String {
     const WIDTH: usize = 20;
-    let largest = members
-        .iter()
-        .filter_map(|member| member.share)
-        .fold(f64::MIN_POSITIVE, f64::max);
-    let mut columns = Columns::new(&[
-        "node", "address", "state", ">share", "", ">keys", ">size", "",
-    ]);
+    let largest = members.iter().filter_map(|member| member.share).fold(f64::MIN_POSITIVE, f64::max);
+    let mut columns = Columns::new(&["node", "address", "state", ">share", "", ">keys", ">size", ""]);
     for member in members {
         let state = match member.state {
             "ready" => paint.good("ready"),
             state => paint.bad(state),
         };
-        let share = member
-            .share
-            .map_or_else(String::new, |share| format!("{:.1} %", share * 100.0));
-        let drawn = member.share.map_or_else(String::new, |share| {
-            paint.accent(&bar(share / largest, WIDTH))
-        });
+        let share = member.share.map_or_else(String::new, |share| format!("{:.1} %", share * 100.0));
+        let drawn = member.share.map_or_else(String::new, |share| paint.accent(&bar(share / largest, WIDTH)));
         columns.row([
             short(&member.id),
             member.addr.clone(),
             state,
             share,
             drawn,
-            member
-                .keys
-                .map_or_else(String::new, |keys| keys.to_string()),
+            member.keys.map_or_else(String::new, |keys| keys.to_string()),
             member.bytes.map_or_else(String::new, byte_size),
             member.error.clone().unwrap_or_default(),
         ]);
@@ -136,13 +116,9 @@ mod tests {
 
     #[test]
     fn members_are_drawn_in_order_with_their_shares() {
-        let members = [
-            member("10", "ready", Some(0.5)),
-            member("20", "unreachable", None),
-            member("30", "ready", Some(0.25)),
-        ];
-        let expected =
-            "  node  address         state         share                        keys     size
+        let members =
+            [member("10", "ready", Some(0.5)), member("20", "unreachable", None), member("30", "ready", Some(0.25))];
+        let expected = "  node  address         state         share                        keys     size
   10    127.0.0.1:7010  ready        50.0 %  ████████████████████    12  3.0 KiB
   20    127.0.0.1:7020  unreachable                                               connection refused
   30    127.0.0.1:7030  ready        25.0 %  ██████████              12  3.0 KiB

@@ -71,13 +71,8 @@ impl Status {
 impl StatusJson {
     fn new(status: StatusResponse) -> Result<Self> {
         let digits = Digits::of_bits(status.id_bits);
-        let me = status
-            .me
-            .ok_or_else(|| Failure::other("the node answered without saying who it is"))?;
-        let ring = |ring: RingId| RingJson {
-            started_ms: ring.started_ms,
-            starter: digits.show(&ring.starter),
-        };
+        let me = status.me.ok_or_else(|| Failure::other("the node answered without saying who it is"))?;
+        let ring = |ring: RingId| RingJson { started_ms: ring.started_ms, starter: digits.show(&ring.starter) };
         Ok(Self {
             id: digits.show(&me.id),
             addr: me.addr,
@@ -101,11 +96,7 @@ impl StatusJson {
             uptime_ms: status.uptime_ms,
             version: status.version,
             lost_majorities: status.lost_majorities,
-            sets: status
-                .sets
-                .iter()
-                .map(|set| SetJson::new(set, digits))
-                .collect(),
+            sets: status.sets.iter().map(|set| SetJson::new(set, digits)).collect(),
         })
     }
 }
@@ -118,17 +109,9 @@ impl SetJson {
             upto: range.map(|range| digits.show(&range.upto)),
             number: set.number,
             role: set.role.clone(),
-            members: set
-                .members
-                .iter()
-                .map(|peer| PeerJson::new(peer, digits))
-                .collect(),
+            members: set.members.iter().map(|peer| PeerJson::new(peer, digits)).collect(),
             missing: set.missing.iter().map(|id| digits.show(id)).collect(),
-            learners: set
-                .learners
-                .iter()
-                .map(|peer| PeerJson::new(peer, digits))
-                .collect(),
+            learners: set.learners.iter().map(|peer| PeerJson::new(peer, digits)).collect(),
             settled: set.settled,
             forced: set.forced,
         }
@@ -139,43 +122,20 @@ fn text(status: &StatusJson, paint: Paint) -> String {
     let mut columns = Columns::bare();
     let mut line = |name: &str, value: String| columns.row([name.to_owned(), value]);
     let uptime = std::time::Duration::from_secs(status.uptime_ms / 1000);
-    let disk = if status.durable {
-        "on disk"
-    } else {
-        "in memory"
-    };
+    let disk = if status.durable { "on disk" } else { "in memory" };
     // The node's own words, where it has more to say than its state.
-    let words = if status.health.is_empty() {
-        &status.state
-    } else {
-        &status.health
-    };
+    let words = if status.health.is_empty() { &status.state } else { &status.health };
     let state = match status.state.as_str() {
         "ready" => paint.good(words),
         _ => paint.bad(words),
     };
-    line(
-        "node",
-        format!("{} at {}", paint.bold(&status.id), status.addr),
-    );
+    line("node", format!("{} at {}", paint.bold(&status.id), status.addr));
     line("state", state);
-    line(
-        "overlay",
-        format!(
-            "{}, cluster `{}`, {} bits",
-            status.protocol, status.cluster, status.id_bits
-        ),
-    );
+    line("overlay", format!("{}, cluster `{}`, {} bits", status.protocol, status.cluster, status.id_bits));
     if let Some(ring) = &status.ring {
-        line(
-            "ring",
-            format!("started by {} at {} ms", ring.starter, ring.started_ms),
-        );
+        line("ring", format!("started by {} at {} ms", ring.starter, ring.started_ms));
     }
-    line(
-        "peers",
-        format!("{} alive of {} known", status.peers, status.peers_known),
-    );
+    line("peers", format!("{} alive of {} known", status.peers, status.peers_known));
     line(
         "holds",
         format!(
@@ -187,26 +147,10 @@ fn text(status: &StatusJson, paint: Paint) -> String {
     );
     line("copies", format!("{} of each record", status.replicas));
     if status.lost_majorities > 0 {
-        line(
-            "lost",
-            format!(
-                "{} went on without a majority",
-                counted(status.lost_majorities, "set")
-            ),
-        );
+        line("lost", format!("{} went on without a majority", counted(status.lost_majorities, "set")));
     }
-    line(
-        "http",
-        status.http.clone().unwrap_or_else(|| "off".to_owned()),
-    );
-    line(
-        "up",
-        format!(
-            "{}, version {}",
-            humantime::format_duration(uptime),
-            status.version
-        ),
-    );
+    line("http", status.http.clone().unwrap_or_else(|| "off".to_owned()));
+    line("up", format!("{}, version {}", humantime::format_duration(uptime), status.version));
     format!("{}{}", columns.render(0), sets_text(&status.sets, paint))
 }
 
@@ -236,13 +180,7 @@ fn sets_text(sets: &[SetJson], paint: Paint) -> String {
         }
         let range = format!("({}, {}]", end(&set.after), end(&set.upto));
         let members = set.members.len().to_string();
-        columns.row([
-            range,
-            set.number.to_string(),
-            set.role.clone(),
-            members,
-            state.join(", "),
-        ]);
+        columns.row([range, set.number.to_string(), set.role.clone(), members, state.join(", ")]);
     }
     format!("\n{}", columns.render(0))
 }
@@ -254,15 +192,8 @@ mod tests {
     use super::*;
 
     fn response() -> StatusResponse {
-        let me = Peer {
-            id: vec![0x0a].into(),
-            addr: "127.0.0.1:7160".into(),
-            incarnation: 7,
-        };
-        let range = Range {
-            after: vec![0x2d].into(),
-            upto: vec![0x0a].into(),
-        };
+        let me = Peer { id: vec![0x0a].into(), addr: "127.0.0.1:7160".into(), incarnation: 7 };
+        let range = Range { after: vec![0x2d].into(), upto: vec![0x0a].into() };
         let missing = vec![vec![0x20].into()];
         StatusResponse {
             me: Some(me.clone()),
@@ -271,10 +202,7 @@ mod tests {
             id_bits: 6,
             replicas: 3,
             state: "ready".into(),
-            ring: Some(RingId {
-                started_ms: 12,
-                starter: vec![0x0a].into(),
-            }),
+            ring: Some(RingId { started_ms: 12, starter: vec![0x0a].into() }),
             version: "0.1.0".into(),
             uptime_ms: 61_500,
             keys: 1,
@@ -313,10 +241,7 @@ up       1m 1s, version 0.1.0
 range (after, upto]  set  role     members  state
 (2d, 0a]               3  primary        1  not settled, 1 missing
 ";
-        assert_eq!(
-            text(&StatusJson::new(response()).unwrap(), Paint::PLAIN),
-            expected
-        );
+        assert_eq!(text(&StatusJson::new(response()).unwrap(), Paint::PLAIN), expected);
     }
 
     #[test]

@@ -41,12 +41,10 @@ impl Table {
         let me = answer.me.as_ref().map(|me| &me.id[..]);
         let digits = Digits::of(&client, me).await;
         match &answer.table {
-            Some(table_response::Table::Chord(table)) => context
-                .out
-                .show(&ChordJson::new(&answer, table, digits)?, chord_text),
-            None => Err(Failure::other(
-                "the node shows a table that this `dht` does not know: is it newer?",
-            )),
+            Some(table_response::Table::Chord(table)) => {
+                context.out.show(&ChordJson::new(&answer, table, digits)?, chord_text)
+            }
+            None => Err(Failure::other("the node shows a table that this `dht` does not know: is it newer?")),
         }
     }
 }
@@ -54,21 +52,13 @@ impl Table {
 impl Entry {
     fn new(entry: &TablePeer, digits: Digits) -> Option<Self> {
         let peer = entry.peer.as_ref()?;
-        Some(Self {
-            id: digits.show(&peer.id),
-            addr: peer.addr.clone(),
-            rtt_us: entry.rtt_us,
-        })
+        Some(Self { id: digits.show(&peer.id), addr: peer.addr.clone(), rtt_us: entry.rtt_us })
     }
 
     fn cells(entry: Option<&Self>, paint: Paint) -> [String; 3] {
         match entry {
             None => [paint.dim("-"), String::new(), String::new()],
-            Some(Self { id, addr, rtt_us }) => [
-                short(id),
-                addr.clone(),
-                rtt_us.map_or_else(String::new, duration_us),
-            ],
+            Some(Self { id, addr, rtt_us }) => [short(id), addr.clone(), rtt_us.map_or_else(String::new, duration_us)],
         }
     }
 }
@@ -85,11 +75,7 @@ impl ChordJson {
         Ok(Self {
             id: digits.show(&me.id),
             predecessor: entry(table.predecessor.as_ref()),
-            successors: table
-                .successors
-                .iter()
-                .filter_map(|successor| entry(Some(successor)))
-                .collect(),
+            successors: table.successors.iter().filter_map(|successor| entry(Some(successor))).collect(),
             fingers: table.fingers.iter().map(finger).collect(),
         })
     }
@@ -108,11 +94,7 @@ fn chord_text(table: &ChordJson, paint: Paint) -> String {
     }
     for (run, (first, last, node)) in finger_runs(&table.fingers).into_iter().enumerate() {
         let label = if run == 0 { "fingers" } else { "" };
-        let place = if first == last {
-            first.to_string()
-        } else {
-            format!("{first}-{last}")
-        };
+        let place = if first == last { first.to_string() } else { format!("{first}-{last}") };
         line(label, place, node);
     }
     format!("{}\n{}", paint.bold(&table.id), columns.render(2))
@@ -138,32 +120,19 @@ mod tests {
     use super::*;
 
     fn entry(id: u8) -> Option<TablePeer> {
-        let peer = Peer {
-            id: vec![id].into(),
-            addr: format!("127.0.0.1:{}", 7000 + u32::from(id)),
-            incarnation: 1,
-        };
-        Some(TablePeer {
-            peer: Some(peer),
-            rtt_us: Some(450),
-        })
+        let peer = Peer { id: vec![id].into(), addr: format!("127.0.0.1:{}", 7000 + u32::from(id)), incarnation: 1 };
+        Some(TablePeer { peer: Some(peer), rtt_us: Some(450) })
     }
 
     fn table() -> ChordJson {
         let fingers = [(9, 14), (10, 14), (12, 14), (16, 21), (24, 32), (40, 42)];
-        let finger = |(start, node): (u8, u8)| ChordFinger {
-            start: vec![start].into(),
-            node: entry(node),
-        };
+        let finger = |(start, node): (u8, u8)| ChordFinger { start: vec![start].into(), node: entry(node) };
         let chord = ChordTable {
             predecessor: None,
             successors: vec![entry(14).unwrap(), entry(21).unwrap()],
             fingers: fingers.map(finger).to_vec(),
         };
-        let answer = TableResponse {
-            me: entry(8).unwrap().peer,
-            table: None,
-        };
+        let answer = TableResponse { me: entry(8).unwrap().peer, table: None };
         ChordJson::new(&answer, &chord, Digits::of_bits(6)).unwrap()
     }
 

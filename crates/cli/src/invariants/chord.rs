@@ -43,11 +43,7 @@ impl<'a> Node<'a> {
         let id = report.me.id;
         let before_itself = table.successors.iter().take_while(|peer| peer.id != id);
         let ready = before_itself.filter(|peer| standings.of(peer) == Standing::Ready);
-        Self {
-            id,
-            table,
-            successors: ready.map(|peer| peer.id).collect(),
-        }
+        Self { id, table, successors: ready.map(|peer| peer.id).collect() }
     }
 }
 
@@ -60,10 +56,7 @@ fn expected_after(order: &[Id], place: usize) -> Vec<Id> {
 /// Following first successors from any member visits all of them exactly once. Members that the walk from the first
 /// one does not come by are in violation.
 fn one_ring(nodes: &[Node<'_>], verdict: &mut Verdict) {
-    let next: BTreeMap<Id, Option<Id>> = nodes
-        .iter()
-        .map(|node| (node.id, node.successors.first().copied()))
-        .collect();
+    let next: BTreeMap<Id, Option<Id>> = nodes.iter().map(|node| (node.id, node.successors.first().copied())).collect();
     let Some(start) = nodes.first().map(|node| node.id) else {
         return;
     };
@@ -81,14 +74,7 @@ fn one_ring(nodes: &[Node<'_>], verdict: &mut Verdict) {
         verdict.add(start, "one_ring", detail);
     }
     for node in nodes.iter().filter(|node| !visited.contains(&node.id)) {
-        verdict.add(
-            node.id,
-            "one_ring",
-            format!(
-                "is not reached by following successors from {}",
-                name(start)
-            ),
-        );
+        verdict.add(node.id, "one_ring", format!("is not reached by following successors from {}", name(start)));
     }
     if nodes.len() > 1 {
         for node in nodes.iter().filter(|node| node.successors.is_empty()) {
@@ -99,15 +85,9 @@ fn one_ring(nodes: &[Node<'_>], verdict: &mut Verdict) {
 
 /// A list equals the next members in ring order, up to its length.
 fn ordered_successors(node: &Node<'_>, expected: &[Id], verdict: &mut Verdict) {
-    let wrong = node
-        .successors
-        .iter()
-        .enumerate()
-        .find(|(place, id)| expected.get(*place) != Some(*id));
+    let wrong = node.successors.iter().enumerate().find(|(place, id)| expected.get(*place) != Some(*id));
     if let Some((place, found)) = wrong {
-        let should = expected
-            .get(place)
-            .map_or_else(|| "the end of the list".to_owned(), |id| name(*id));
+        let should = expected.get(place).map_or_else(|| "the end of the list".to_owned(), |id| name(*id));
         let found = name(*found);
         let detail = format!("successor {} is {found}, should be {should}", place + 1);
         verdict.add(node.id, "ordered_successors", detail);
@@ -115,13 +95,7 @@ fn ordered_successors(node: &Node<'_>, expected: &[Id], verdict: &mut Verdict) {
 }
 
 /// A member's predecessor is the member before it; alone it has none, or itself.
-fn predecessor(
-    node: &Node<'_>,
-    order: &[Id],
-    place: usize,
-    standings: &Standings<'_>,
-    verdict: &mut Verdict,
-) {
+fn predecessor(node: &Node<'_>, order: &[Id], place: usize, standings: &Standings<'_>, verdict: &mut Verdict) {
     let found = node.table.predecessor.as_ref();
     // A node on its way in or out may stand between.
     if found.is_some_and(|found| standings.of(found) == Standing::Moving) {
@@ -132,11 +106,7 @@ fn predecessor(
     let before = order.iter().cycle().nth(place + order.len() - 1).copied();
     if found != before && !(alone && found.is_none()) {
         let show = |id: Option<Id>| id.map_or_else(|| "unknown".to_owned(), name);
-        verdict.add(
-            node.id,
-            "predecessor",
-            format!("is {}, should be {}", show(found), show(before)),
-        );
+        verdict.add(node.id, "predecessor", format!("is {}, should be {}", show(found), show(before)));
     }
 }
 
@@ -165,23 +135,13 @@ fn dead_entries(node: &Node<'_>, standings: &Standings<'_>, verdict: &mut Verdic
         if more > 0 {
             named_as.push_str(&format!(" and {more} more"));
         }
-        verdict.add(
-            node.id,
-            "dead_entry",
-            format!("names {}, which is gone, as {named_as}", name(id)),
-        );
+        verdict.add(node.id, "dead_entry", format!("names {}, which is gone, as {named_as}", name(id)));
     }
 }
 
 /// Fingers that are not at the first ready member at or after their start. Dead ones are told elsewhere.
 fn detours(node: &Node<'_>, order: &[Id], standings: &Standings<'_>) -> usize {
-    let nearest = |start: Id| {
-        order
-            .iter()
-            .find(|id| **id >= start)
-            .or(order.first())
-            .copied()
-    };
+    let nearest = |start: Id| order.iter().find(|id| **id >= start).or(order.first()).copied();
     let detour = |(start, named): &&(Id, Option<Named>)| match named {
         None => nearest(*start) != Some(node.id),
         Some(named) => standings.of(named) == Standing::Ready && Some(named.id) != nearest(*start),

@@ -33,11 +33,7 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     fn add(&mut self, member: Id, invariant: &'static str, detail: String) {
-        self.violations.push(Violation {
-            member: member.to_string(),
-            invariant,
-            detail,
-        });
+        self.violations.push(Violation { member: member.to_string(), invariant, detail });
     }
 }
 
@@ -57,9 +53,7 @@ pub(crate) fn judge(overlay: &Overlay) -> Result<Verdict> {
     match overlay.protocol.as_str() {
         "chord" => chord::judge(overlay, &mut verdict),
         other => {
-            return Err(Failure::other(format!(
-                "this `dht` knows no invariants of `{other}`: is the node newer?"
-            )));
+            return Err(Failure::other(format!("this `dht` knows no invariants of `{other}`: is the node newer?")));
         }
     }
     Ok(verdict)
@@ -69,24 +63,13 @@ pub(crate) fn judge(overlay: &Overlay) -> Result<Verdict> {
 fn reachable(overlay: &Overlay, verdict: &mut Verdict) {
     for Member { peer, report } in &overlay.members {
         if let Err(why) = report {
-            verdict.add(
-                peer.id,
-                "reachable",
-                format!("{} does not answer: {why}", peer.addr),
-            );
+            verdict.add(peer.id, "reachable", format!("{} does not answer: {why}", peer.addr));
         }
     }
-    let answering = overlay
-        .members
-        .iter()
-        .filter_map(|member| member.report.as_ref().ok());
+    let answering = overlay.members.iter().filter_map(|member| member.report.as_ref().ok());
     if ready(overlay).next().is_none() {
         for report in answering {
-            verdict.add(
-                report.me.id,
-                "ready",
-                format!("is {}, and no member is ready", report.state.word()),
-            );
+            verdict.add(report.me.id, "ready", format!("is {}, and no member is ready", report.state.word()));
         }
     }
 }
@@ -97,10 +80,7 @@ fn one_ring_id(overlay: &Overlay, verdict: &mut Verdict) {
     let Some((main, _)) = rings.iter().max_by_key(|(_, reports)| reports.len()) else {
         return;
     };
-    for (ring, report) in rings
-        .iter()
-        .flat_map(|(ring, reports)| reports.iter().map(move |report| (ring, report)))
-    {
+    for (ring, report) in rings.iter().flat_map(|(ring, reports)| reports.iter().map(move |report| (ring, report))) {
         if ring != main {
             let name = |ring: &Option<&str>| ring.unwrap_or("none").to_owned();
             let detail = format!("is in ring {}, most are in ring {}", name(ring), name(main));
@@ -111,10 +91,7 @@ fn one_ring_id(overlay: &Overlay, verdict: &mut Verdict) {
 
 /// The ready members, in ring order.
 fn ready(overlay: &Overlay) -> impl Iterator<Item = &Report> {
-    let reports = overlay
-        .members
-        .iter()
-        .filter_map(|member| member.report.as_ref().ok());
+    let reports = overlay.members.iter().filter_map(|member| member.report.as_ref().ok());
     reports.filter(|report| report.state == State::Ready)
 }
 
@@ -122,10 +99,7 @@ fn ready(overlay: &Overlay) -> impl Iterator<Item = &Report> {
 fn by_ring(overlay: &Overlay) -> BTreeMap<Option<&str>, Vec<&Report>> {
     let mut rings: BTreeMap<Option<&str>, Vec<&Report>> = BTreeMap::new();
     for report in ready(overlay) {
-        rings
-            .entry(report.ring.as_deref())
-            .or_default()
-            .push(report);
+        rings.entry(report.ring.as_deref()).or_default().push(report);
     }
     rings
 }
@@ -146,13 +120,7 @@ struct Standings<'a>(BTreeMap<Id, &'a Member>);
 
 impl<'a> Standings<'a> {
     fn new(overlay: &'a Overlay) -> Self {
-        Self(
-            overlay
-                .members
-                .iter()
-                .map(|member| (member.peer.id, member))
-                .collect(),
-        )
+        Self(overlay.members.iter().map(|member| (member.peer.id, member)).collect())
     }
 
     fn of(&self, named: &Named) -> Standing {

@@ -25,6 +25,8 @@ pub(crate) struct Report {
     pub(crate) keys: u64,
     pub(crate) bytes: u64,
     pub(crate) owns: Vec<Range>,
+    /// Members of the smallest set that it is primary of; one that is not settled counts as none.
+    pub(crate) set_members_min: Option<usize>,
     /// Those next to it in the overlay's order.
     pub(crate) neighbours: Vec<Named>,
     /// Its routing state, when that was asked for and is of a known kind.
@@ -65,17 +67,10 @@ impl Report {
         let id = |bytes: &[u8]| space.from_bytes(bytes).map_err(malformed);
         let named = |peer: &message::Peer| Named::new(peer, space);
         let me = neighbours.me.as_ref().ok_or("it does not say who it is")?;
-        let ring = |ring: &message::RingId| {
-            Ok::<_, String>(format!("{} of {} ms", id(&ring.starter)?, ring.started_ms))
-        };
-        let range = |range: &message::Range| {
-            Ok::<_, String>(Range::new(id(&range.after)?, id(&range.upto)?))
-        };
-        let process = if neighbours.process.is_empty() {
-            &me.id
-        } else {
-            &neighbours.process
-        };
+        let ring =
+            |ring: &message::RingId| Ok::<_, String>(format!("{} of {} ms", id(&ring.starter)?, ring.started_ms));
+        let range = |range: &message::Range| Ok::<_, String>(Range::new(id(&range.after)?, id(&range.upto)?));
+        let process = if neighbours.process.is_empty() { &me.id } else { &neighbours.process };
         let around = neighbours.next.iter().chain(&neighbours.previous);
         Ok(Self {
             me: named(me)?,
@@ -86,16 +81,10 @@ impl Report {
             ring: status.ring.as_ref().map(ring).transpose()?,
             keys: neighbours.keys,
             bytes: neighbours.bytes,
-            owns: neighbours
-                .owns
-                .iter()
-                .map(range)
-                .collect::<Result<_, _>>()?,
+            owns: neighbours.owns.iter().map(range).collect::<Result<_, _>>()?,
+            set_members_min: set_members_min(status),
             neighbours: around.map(named).collect::<Result<_, _>>()?,
-            table: table
-                .map(|table| Table::new(table, space))
-                .transpose()?
-                .flatten(),
+            table: table.map(|table| Table::new(table, space)).transpose()?.flatten(),
         })
     }
 
@@ -105,14 +94,7 @@ impl Report {
         match &self.table {
             Some(Table::Chord(table)) => {
                 let fingers = table.fingers.iter().filter_map(|(_, node)| node.as_ref());
-                names.extend(
-                    table
-                        .predecessor
-                        .iter()
-                        .chain(&table.successors)
-                        .chain(fingers)
-                        .cloned(),
-                );
+                names.extend(table.predecessor.iter().chain(&table.successors).chain(fingers).cloned());
             }
             None => {}
         }
@@ -125,16 +107,15 @@ impl Report {
     }
 }
 
+fn set_members_min(status: &StatusResponse) -> Option<usize> {
+    let own = status.sets.iter().filter(|set| matches!(set.role.as_str(), "primary" | "taking over"));
+    own.map(|set| if set.settled { set.members.len() } else { 0 }).min()
+}
+
 impl Named {
     fn new(peer: &message::Peer, space: Space) -> Result<Self, String> {
-        let id = space
-            .from_bytes(&peer.id)
-            .map_err(|error| error.to_string())?;
-        Ok(Self {
-            id,
-            addr: peer.addr.clone(),
-            incarnation: peer.incarnation,
-        })
+        let id = space.from_bytes(&peer.id).map_err(|error| error.to_string())?;
+        Ok(Self { id, addr: peer.addr.clone(), incarnation: peer.incarnation })
     }
 }
 
@@ -158,28 +139,14 @@ impl State {
 
 impl Table {
     fn new(answer: &TableResponse, space: Space) -> Result<Option<Self>, String> {
-        let named = |entry: &message::TablePeer| {
-            entry
-                .peer
-                .as_ref()
-                .map(|peer| Named::new(peer, space))
-                .transpose()
-        };
+        let named = |entry: &message::TablePeer| entry.peer.as_ref().map(|peer| Named::new(peer, space)).transpose();
         let Some(table_response::Table::Chord(table)) = &answer.table else {
             return Ok(None);
         };
-        let successors = table
-            .successors
-            .iter()
-            .filter_map(|entry| named(entry).transpose());
+        let successors = table.successors.iter().filter_map(|entry| named(entry).transpose());
         let finger = |finger: &message::ChordFinger| {
-            let start = space
-                .from_bytes(&finger.start)
-                .map_err(|error| error.to_string())?;
-            Ok::<_, String>((
-                start,
-                finger.node.as_ref().map(named).transpose()?.flatten(),
-            ))
+            let start = space.from_bytes(&finger.start).map_err(|error| error.to_string())?;
+            Ok::<_, String>((start, finger.node.as_ref().map(named).transpose()?.flatten()))
         };
         Ok(Some(Self::Chord(ChordTable {
             predecessor: table.predecessor.as_ref().map(named).transpose()?.flatten(),

@@ -29,20 +29,14 @@ pub(super) struct Tally {
 impl Tally {
     fn new() -> Self {
         // Up to an hour, three significant digits: bounds that the constructor takes.
-        let latency_us = Histogram::new_with_bounds(1, 3_600_000_000, 3)
-            .unwrap_or_else(|_| unreachable!("constant bounds"));
-        Self {
-            latency_us,
-            errors: BTreeMap::new(),
-            elapsed: Duration::ZERO,
-        }
+        let latency_us =
+            Histogram::new_with_bounds(1, 3_600_000_000, 3).unwrap_or_else(|_| unreachable!("constant bounds"));
+        Self { latency_us, errors: BTreeMap::new(), elapsed: Duration::ZERO }
     }
 
     fn add(&mut self, taken: Duration, result: std::result::Result<(), Error>) {
         match result {
-            Ok(()) => self
-                .latency_us
-                .saturating_record(u64::try_from(taken.as_micros()).unwrap_or(u64::MAX)),
+            Ok(()) => self.latency_us.saturating_record(u64::try_from(taken.as_micros()).unwrap_or(u64::MAX)),
             Err(error) => *self.errors.entry(error.to_string()).or_default() += 1,
         }
     }
@@ -75,11 +69,7 @@ impl Tally {
 
     /// The errors that came, the most frequent ones first, a few of them.
     pub(super) fn messages(&self) -> Vec<(&str, u64)> {
-        let mut messages: Vec<(&str, u64)> = self
-            .errors
-            .iter()
-            .map(|(text, times)| (text.as_str(), *times))
-            .collect();
+        let mut messages: Vec<(&str, u64)> = self.errors.iter().map(|(text, times)| (text.as_str(), *times)).collect();
         messages.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
         messages.truncate(5);
         messages
@@ -88,12 +78,7 @@ impl Tally {
 
 /// One client for each connection; each begins at another endpoint.
 pub(super) fn connect(bench: Bench, context: &Context) -> Result<Vec<Client>> {
-    let endpoints: Vec<&str> = context
-        .global
-        .endpoints
-        .iter()
-        .map(|endpoint| endpoint.as_str())
-        .collect();
+    let endpoints: Vec<&str> = context.global.endpoints.iter().map(|endpoint| endpoint.as_str()).collect();
     let connect = |number: u16| {
         let mut endpoints = endpoints.clone();
         let first = usize::from(number) % endpoints.len().max(1);
@@ -134,9 +119,7 @@ pub(super) async fn fill(bench: Bench, clients: &[Client]) -> Result {
             }
         })
     });
-    let filled = try_join_all(workers)
-        .await
-        .map_err(|error| Failure::other(error.to_string()))?;
+    let filled = try_join_all(workers).await.map_err(|error| Failure::other(error.to_string()))?;
     bar.finish_and_clear();
     filled.into_iter().collect()
 }
@@ -144,10 +127,7 @@ pub(super) async fn fill(bench: Bench, clients: &[Client]) -> Result {
 async fn put_surely(client: &Client, key: Bytes, value: &Bytes) -> Result {
     const ATTEMPTS: u32 = 5;
     for attempt in 1.. {
-        match client
-            .put(key.clone(), value.clone(), PutOptions::default())
-            .await
-        {
+        match client.put(key.clone(), value.clone(), PutOptions::default()).await {
             Ok(_) => break,
             Err(error @ Error::InvalidArgument(_)) => return Err(error.into()),
             Err(error) if attempt == ATTEMPTS => return Err(error.into()),
@@ -173,10 +153,7 @@ pub(super) async fn measure(bench: Bench, clients: &[Client]) -> Tally {
                 let result = if rng.random_bool(bench.read_ratio) {
                     client.get(key).await.map(|_| ())
                 } else {
-                    client
-                        .put(key, value.clone(), PutOptions::default())
-                        .await
-                        .map(|_| ())
+                    client.put(key, value.clone(), PutOptions::default()).await.map(|_| ())
                 };
                 let failed = result.is_err();
                 tally.add(before.elapsed(), result);
@@ -210,9 +187,7 @@ pub(super) async fn measure(bench: Bench, clients: &[Client]) -> Tally {
 
 /// The clients, each as often as it keeps operations in flight.
 fn workers(bench: Bench, clients: &[Client]) -> impl Iterator<Item = Client> {
-    clients
-        .iter()
-        .flat_map(move |client| std::iter::repeat_n(client.clone(), usize::from(bench.pipeline)))
+    clients.iter().flat_map(move |client| std::iter::repeat_n(client.clone(), usize::from(bench.pipeline)))
 }
 
 #[cfg(test)]
@@ -244,14 +219,10 @@ mod tests {
             "--clients",
             "3",
         ]);
-        let crate::args::Command::Bench(bench) = cli.command else {
-            panic!("not a bench")
-        };
+        let crate::args::Command::Bench(bench) = cli.command else { panic!("not a bench") };
         let clients = connect(bench, &Context::new(cli.global)).unwrap();
-        let first: Vec<String> = clients
-            .iter()
-            .filter_map(|client| client.endpoints().next().map(ToString::to_string))
-            .collect();
+        let first: Vec<String> =
+            clients.iter().filter_map(|client| client.endpoints().next().map(ToString::to_string)).collect();
         assert_eq!(first, ["a:1", "b:2", "a:1"]);
     }
 }

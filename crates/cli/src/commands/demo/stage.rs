@@ -20,21 +20,14 @@ use crate::context::Context;
 use crate::digits::Digits;
 use crate::exit::{Failure, Result};
 use crate::invariants::{self, Verdict};
-use crate::survey::{Depth, State, survey};
+use crate::survey::{Depth, Report, State, survey};
 
 /// Copies of each record: the daemon's own default.
 pub(crate) const COPIES: usize = 3;
 /// Nothing here takes longer, or something is wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Short lists, so that fingers have something to do even among five nodes; two is the least for three copies.
-const FLAGS: [&str; 6] = [
-    "--listen",
-    "127.0.0.1:0",
-    "--http",
-    "off",
-    "--successors",
-    "2",
-];
+const FLAGS: [&str; 6] = ["--listen", "127.0.0.1:0", "--http", "off", "--successors", "2"];
 const IN_FLIGHT: usize = 16;
 
 /// A process of the demo.
@@ -68,10 +61,7 @@ impl Actor {
     }
 
     pub(crate) fn peer(&self) -> PeerJson {
-        PeerJson {
-            id: self.id().to_owned(),
-            addr: self.addr().to_owned(),
-        }
+        PeerJson { id: self.id().to_owned(), addr: self.addr().to_owned() }
     }
 
     /// Kills it with SIGKILL.
@@ -94,13 +84,7 @@ pub(crate) struct Stage<'a> {
 impl<'a> Stage<'a> {
     pub(crate) fn new(context: &'a Context, program: PathBuf) -> Self {
         let records = BTreeMap::from([("fruit".to_owned(), "apple".to_owned())]);
-        Self {
-            context,
-            program,
-            actors: Vec::new(),
-            started: 0,
-            records,
-        }
+        Self { context, program, actors: Vec::new(), started: 0, records }
     }
 
     pub(crate) fn nodes(&self) -> &[Actor] {
@@ -108,9 +92,7 @@ impl<'a> Stage<'a> {
     }
 
     pub(crate) fn node(&self, place: usize) -> Result<&Actor> {
-        self.actors
-            .get(place)
-            .ok_or_else(|| Failure::other("the demo has lost count of its nodes"))
+        self.actors.get(place).ok_or_else(|| Failure::other("the demo has lost count of its nodes"))
     }
 
     /// How many records are there to be found.
@@ -140,74 +122,46 @@ impl<'a> Stage<'a> {
         if let Some(seed) = seed {
             args.extend(["--join", seed].map(OsString::from));
         }
-        let launch = Launch {
-            program: self.program.clone(),
-            label: name.clone(),
-            args,
-            logs: Logs::Kept,
-        };
+        let launch = Launch { program: self.program.clone(), label: name.clone(), args, logs: Logs::Kept };
         let mut daemon = Daemon::start(&launch)?;
         let ready = daemon.ready(PATIENCE).await?;
         let client = Client::with_config([&ready.advertise], self.config())?;
-        Ok(Actor {
-            name,
-            daemon,
-            ready,
-            client,
-        })
+        Ok(Actor { name, daemon, ready, client })
     }
 
     /// The node that is called so, taken off the stage.
     pub(crate) fn take(&mut self, addr: &str) -> Result<Actor> {
         let place = self.actors.iter().position(|actor| actor.addr() == addr);
-        let place =
-            place.ok_or_else(|| Failure::other(format!("{addr} is none of the demo's nodes")))?;
+        let place = place.ok_or_else(|| Failure::other(format!("{addr} is none of the demo's nodes")))?;
         Ok(self.actors.remove(place))
     }
 
     pub(crate) fn name_at<'b>(&'b self, addr: &'b str) -> &'b str {
-        self.actors
-            .iter()
-            .find(|actor| actor.addr() == addr)
-            .map_or(addr, |actor| &actor.name)
+        self.actors.iter().find(|actor| actor.addr() == addr).map_or(addr, |actor| &actor.name)
     }
 
     /// The identifier of the first node at or after this one. Identifiers of one width sort as their digits do.
     pub(crate) fn successor_of(&self, id: &str) -> String {
         let mut ids: Vec<&str> = self.actors.iter().map(Actor::id).collect();
         ids.sort_unstable();
-        ids.iter()
-            .find(|node| **node >= id)
-            .or(ids.first())
-            .map_or_else(String::new, |id| (*id).to_owned())
+        ids.iter().find(|node| **node >= id).or(ids.first()).map_or_else(String::new, |id| (*id).to_owned())
     }
 
     /// Waits until there is one ring of so many nodes, in which every invariant holds.
     pub(crate) async fn until_sound(&self, nodes: usize) -> Result {
-        self.until_judged(
-            "one ring in which every invariant holds",
-            nodes,
-            |verdict| verdict.violations.is_empty(),
-        )
-        .await
+        self.until_judged("one ring in which every invariant holds", nodes, |verdict| verdict.violations.is_empty())
+            .await
     }
 
     /// Waits until besides that every finger is at its node, so that routes are as short as they get.
     pub(crate) async fn until_fingers_are_right(&self) -> Result {
-        self.until_judged(
-            "finger table without a detour",
-            self.actors.len(),
-            |verdict| verdict.violations.is_empty() && verdict.detours == 0,
-        )
+        self.until_judged("finger table without a detour", self.actors.len(), |verdict| {
+            verdict.violations.is_empty() && verdict.detours == 0
+        })
         .await
     }
 
-    async fn until_judged(
-        &self,
-        what: &str,
-        nodes: usize,
-        good: impl Fn(&Verdict) -> bool,
-    ) -> Result {
+    async fn until_judged(&self, what: &str, nodes: usize, good: impl Fn(&Verdict) -> bool) -> Result {
         let context = self.everybody();
         until(what, || async {
             let overlay = survey(&context, Depth::Tables).await?;
@@ -226,8 +180,11 @@ impl<'a> Stage<'a> {
             let overlay = survey(&context, Depth::Neighbours).await?;
             let found = overlay.members.iter().map(|member| {
                 let report = member.report.as_ref().ok();
+                // A copy that is not yet in its range's set would not count when another is lost.
+                let counts = |report: &&Report| report.set_members_min.is_none_or(|members| members >= COPIES);
                 report
                     .filter(|report| report.state == State::Ready)
+                    .filter(counts)
                     .map(|report| (report.me.id, report.keys))
             });
             let found: Option<BTreeMap<Id, u64>> = found.collect();
@@ -258,18 +215,10 @@ impl<'a> Stage<'a> {
         let start = Instant::now();
         let records = (1..=number).map(|n| (format!("record-{n}"), format!("value-{n}")));
         let records: Vec<(String, String)> = records.collect();
-        let puts = records.iter().zip(self.actors.iter().cycle()).map(
-            |((key, value), actor)| async move {
-                actor
-                    .client
-                    .put(key.clone(), value.clone(), PutOptions::default())
-                    .await
-            },
-        );
-        stream::iter(puts)
-            .buffer_unordered(IN_FLIGHT)
-            .try_collect::<Vec<_>>()
-            .await?;
+        let puts = records.iter().zip(self.actors.iter().cycle()).map(|((key, value), actor)| async move {
+            actor.client.put(key.clone(), value.clone(), PutOptions::default()).await
+        });
+        stream::iter(puts).buffer_unordered(IN_FLIGHT).try_collect::<Vec<_>>().await?;
         self.records.extend(records);
         Ok(start.elapsed())
     }
@@ -282,32 +231,22 @@ impl<'a> Stage<'a> {
             None => &self.actors[..],
         };
         let deadline = Instant::now() + PATIENCE;
-        let reads = self.records.iter().zip(actors.iter().cycle()).map(
-            |((key, value), actor)| async move {
-                loop {
-                    match actor.client.get(key.clone()).await {
-                        Ok(record) if record.value == value.as_bytes() => return Ok(()),
-                        Ok(_) => {
-                            return Err(Failure::other(format!(
-                                "not as promised: `{key}` has another value"
-                            )));
-                        }
-                        Err(Error::NotFound) => {
-                            return Err(Failure::other(format!(
-                                "not as promised: `{key}` is lost, says {}",
-                                actor.name
-                            )));
-                        }
-                        Err(error) if Instant::now() > deadline => return Err(error.into()),
-                        Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        let reads = self.records.iter().zip(actors.iter().cycle()).map(|((key, value), actor)| async move {
+            loop {
+                match actor.client.get(key.clone()).await {
+                    Ok(record) if record.value == value.as_bytes() => return Ok(()),
+                    Ok(_) => {
+                        return Err(Failure::other(format!("not as promised: `{key}` has another value")));
                     }
+                    Err(Error::NotFound) => {
+                        return Err(Failure::other(format!("not as promised: `{key}` is lost, says {}", actor.name)));
+                    }
+                    Err(error) if Instant::now() > deadline => return Err(error.into()),
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 }
-            },
-        );
-        stream::iter(reads)
-            .buffer_unordered(IN_FLIGHT)
-            .try_collect::<Vec<()>>()
-            .await?;
+            }
+        });
+        stream::iter(reads).buffer_unordered(IN_FLIGHT).try_collect::<Vec<()>>().await?;
         Ok(self.records.len())
     }
 
@@ -317,10 +256,7 @@ impl<'a> Stage<'a> {
         for key in ["fruit", "tree", "leaf", "root", "seed", "bark"] {
             for actor in &self.actors {
                 let route = self.route(actor, key).await?;
-                if longest
-                    .as_ref()
-                    .is_none_or(|(_, best)| route.hops > best.hops)
-                {
+                if longest.as_ref().is_none_or(|(_, best)| route.hops > best.hops) {
                     longest = Some((actor, route));
                 }
             }
@@ -337,14 +273,8 @@ impl<'a> Stage<'a> {
     pub(crate) async fn owned_by(&self, place: usize) -> Result<usize> {
         let actor = self.node(place)?;
         let routes = self.records.keys().map(|key| self.route(actor, key));
-        let routes: Vec<Route> = stream::iter(routes)
-            .buffer_unordered(IN_FLIGHT)
-            .try_collect()
-            .await?;
-        Ok(routes
-            .iter()
-            .filter(|route| route.owner.addr == actor.addr())
-            .count())
+        let routes: Vec<Route> = stream::iter(routes).buffer_unordered(IN_FLIGHT).try_collect().await?;
+        Ok(routes.iter().filter(|route| route.owner.addr == actor.addr()).count())
     }
 
     async fn route(&self, actor: &Actor, key: &str) -> Result<Route> {
@@ -357,11 +287,7 @@ impl<'a> Stage<'a> {
     /// Who holds how many records, before and after, in ring order.
     pub(crate) fn held(&self, before: &RingView, after: &RingView) -> Vec<Held> {
         let keys = |view: &RingView, id: &str| {
-            view.members
-                .iter()
-                .find(|member| member.id == id)
-                .and_then(|member| member.keys)
-                .unwrap_or(0)
+            view.members.iter().find(|member| member.id == id).and_then(|member| member.keys).unwrap_or(0)
         };
         let held = after.members.iter().map(|member| Held {
             node: self.name_at(&member.addr).to_owned(),
@@ -374,11 +300,7 @@ impl<'a> Stage<'a> {
 
     fn everybody(&self) -> Context {
         let mut context = self.context.clone();
-        context.global.endpoints = self
-            .actors
-            .iter()
-            .filter_map(|actor| actor.addr().parse().ok())
-            .collect();
+        context.global.endpoints = self.actors.iter().filter_map(|actor| actor.addr().parse().ok()).collect();
         context
     }
 
@@ -403,9 +325,7 @@ where
         if Instant::now() > deadline {
             let why = last.map_or_else(String::new, |why| format!(": {why}"));
             let patience = humantime::format_duration(PATIENCE);
-            return Err(Failure::other(format!(
-                "not as promised: no {what} after {patience}{why}"
-            )));
+            return Err(Failure::other(format!("not as promised: no {what} after {patience}{why}")));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

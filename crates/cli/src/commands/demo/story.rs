@@ -20,19 +20,12 @@ impl Story {
     pub(crate) fn heading(&mut self, title: &str) -> Result {
         self.chapter += 1;
         let gap = if self.chapter == 1 { "" } else { "\n" };
-        self.print(&format!(
-            "{gap}{}\n",
-            self.paint().bold(&format!("{}. {title}", self.chapter))
-        ))
+        self.print(&format!("{gap}{}\n", self.paint().bold(&format!("{}. {title}", self.chapter))))
     }
 
     /// What one could type.
     pub(crate) fn command(&self, line: &str) -> Result {
-        self.print(&format!(
-            "   {} {}\n",
-            self.paint().dim("$"),
-            self.paint().accent(line)
-        ))
+        self.print(&format!("   {} {}\n", self.paint().dim("$"), self.paint().accent(line)))
     }
 
     pub(crate) fn say(&self, line: &str) -> Result {
@@ -49,10 +42,6 @@ impl Story {
     }
 
     fn print(&self, text: &str) -> Result {
-        if self.out.is_json() {
-            Ok(())
-        } else {
-            self.out.text(text)
-        }
+        if self.out.is_json() { Ok(()) } else { self.out.text(text) }
     }
 }
