@@ -20,11 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .extern_path(".dht.v1", "::wire::v1")
             .out_dir(out);
         // The answering side tells apart what is malformed from what is broken.
-        let builder = if side == "server" {
-            builder.codec_path("crate::codec::Checked")
-        } else {
-            builder
-        };
+        let builder = if side == "server" { builder.codec_path("crate::codec::Checked") } else { builder };
         builder.compile_fds(descriptors.clone())?;
     }
     Ok(())

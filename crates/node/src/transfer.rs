@@ -102,9 +102,18 @@ fn enough(answered: usize, needed: usize) -> Result<(), TransferError> {
 /// A primary brings one member up to what it holds, and learns what the member has newer.
 async fn spread(shared: &Arc<Shared>, range: Range, set: &Set, to: &Member) -> Result<(), TransferError> {
     let mut comparison = Comparison::new(shared, range, set, to);
+    let mut learnt = false;
     while let Some(difference) = comparison.next().await? {
+        learnt |= !difference.fetch.is_empty();
         comparison.fetch(&keys(difference.fetch)).await?;
         comparison.send(&keys(difference.offer)).await?;
+    }
+    if learnt {
+        // The others may lack it as well.
+        let me = shared.member();
+        for member in set.members.iter().filter(|member| !member.is(&me) && !member.is(to)) {
+            shared.inbox.tell(Input::Lagging { range, number: set.number, member: member.clone() });
+        }
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ impl Control {
             local.fenced_at.get_or_insert(now);
             local.used = now;
         });
-        self.hurry();
+        self.hurry(now);
         Answer::Accepted
     }
 
@@ -82,7 +82,11 @@ impl Control {
         self.adopt(now, range, &set, before.as_ref());
         self.confirm(now, range, &set);
         let parts = self.locals.over(range);
-        if parts.iter().any(|(_, local)| local.set.number > set.number) { self.pieces_over(range) } else { Answer::Done }
+        if parts.iter().any(|(_, local)| local.set.number > set.number) {
+            self.pieces_over(range)
+        } else {
+            Answer::Done
+        }
     }
 
     /// Somebody who should know still calls this set the newest.

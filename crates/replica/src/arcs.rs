@@ -88,9 +88,10 @@ impl<T: Clone + Join> Arcs<T> {
             return;
         }
         for end in [range.after, range.upto] {
-            let cut = self.arcs.drain(..).flat_map(|(arc, value)| {
-                arc.split_at(end).into_iter().map(move |part| (part, value.clone()))
-            });
+            let cut = self
+                .arcs
+                .drain(..)
+                .flat_map(|(arc, value)| arc.split_at(end).into_iter().map(move |part| (part, value.clone())));
             self.arcs = cut.collect();
         }
     }

@@ -18,13 +18,13 @@ use ring::{Id, Range};
 use crate::arcs::Arcs;
 use crate::coordinator::{Inquiry, Lesson};
 use crate::jobs::Jobs;
-use crate::local::{Duty, Local, Primary, Release};
+use crate::local::{Duty, Local, Primary};
 use crate::notice::Notice;
 use crate::peers::Peers;
 use crate::proposer::Proposal;
 use crate::retry::Retries;
 use crate::{
-    Answer, CallId, Config, Effect, Event, Holding, Holdings, JobId, LeaveProgress, Learner, Member, Piece, Request,
+    Answer, CallId, Config, Effect, Event, Holding, Holdings, JobId, Learner, LeaveProgress, Member, Piece, Request,
     Response, Role, Set,
 };
 
@@ -72,7 +72,7 @@ pub struct Control {
     last_call: u64,
     outbox: Vec<Effect>,
     effects: VecDeque<Effect>,
-    persisted: Vec<Piece>,
+    pub(crate) persisted: Vec<Piece>,
     published: Holdings,
     wake: Time,
     rng: Pcg32,
@@ -176,6 +176,7 @@ impl Control {
     pub fn on_pause(&mut self, now: Time) {
         self.peers.on_pause();
         self.inquiry = None;
+        self.alone_since = None;
         for (_, local) in self.locals.values_mut() {
             local.heard = now;
             local.lost_since = local.lost_since.map(|_| now);
@@ -199,7 +200,7 @@ impl Control {
             Request::Learn { range, set } => self.serve_learn(now, from, range, &set),
             Request::Register { range, number } => self.register(now, from, range, number),
             Request::Synced { range, number } => self.mark_synced(from, range, number),
-            Request::Leaving => self.serve_leaving(from),
+            Request::Leaving => self.serve_leaving(now, from),
         };
         self.flush();
         Response { me: self.me.clone(), leaving: self.leaving, answer }
@@ -275,9 +276,9 @@ impl Control {
         self.evaluate(now);
     }
 
-    /// When [`Control::tick`] is wanted next.
+    /// When [`Control::tick`] is wanted next: never in the past of the last input. `None` before the first view.
     pub fn next_wake(&self) -> Option<Time> {
-        Some(self.wake)
+        self.started.map(|_| self.wake)
     }
 
     /// The next thing to do, in order.
@@ -305,15 +306,14 @@ impl Control {
         self.send_notices(now);
         self.prune(now);
         self.locals.settle();
-        if std::env::var("DBG").is_ok() && self.me.peer.id.to_string() == "3c" && self.leaving { for (r,l) in self.locals.iter() { eprintln!("DBG {now:?} {r} {} {:?} {:?}", l.set.number, l.newcomer, l.release); } }
         self.flush();
         let period = if self.busy { BUSY_PERIOD } else { IDLE_PERIOD };
         self.wake = now.plus(self.jittered(period));
     }
 
     /// Something changed outside of [`Control::evaluate`]: look soon.
-    pub(crate) fn hurry(&mut self) {
-        self.wake = Time::default();
+    pub(crate) fn hurry(&mut self, now: Time) {
+        self.wake = self.wake.min(now);
     }
 
     /// Between three quarters and five quarters of `period`.
@@ -327,6 +327,11 @@ impl Control {
         let call = CallId(self.last_call);
         self.calls.insert(call, Pending { to: to.clone(), asked });
         self.outbox.push(Effect::Call { call, to, request, timeout: CALL_TIMEOUT });
+    }
+
+    /// Whether any call for this is under way.
+    pub(crate) fn is_asking(&self, is: impl Fn(&Asked) -> bool) -> bool {
+        self.calls.values().any(|pending| is(&pending.asked))
     }
 
     /// Whether a call for this is under way.
@@ -343,7 +348,7 @@ impl Control {
     }
 
     /// Lets the effects go: first what must be on disk, then what handlers must see, then the rest.
-    fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         let pieces: Vec<Piece> = self.locals.iter().map(|(range, local)| local.piece(range, &self.me)).collect();
         if pieces != self.persisted {
             self.persisted.clone_from(&pieces);
@@ -381,62 +386,6 @@ impl Control {
         }
     }
 
-    /// The number of the newest set and whether this node was in an older one decide what it does from now on.
-    pub(crate) fn adopt(&mut self, now: Time, range: Range, set: &Set, before: Option<&Set>) {
-        let mut parts: Vec<(Range, Option<Local>)> =
-            self.locals.over(range).into_iter().map(|(part, local)| (part, Some(local))).collect();
-        parts.extend(self.locals.gaps(range).into_iter().map(|gap| (gap, None)));
-        for (part, old) in parts {
-            if old.as_ref().is_some_and(|old| !set.supersedes(&old.set)) {
-                continue;
-            }
-            let was_in = old.as_ref().is_some_and(|old| old.set.includes(&self.me));
-            if was_in || set.includes(&self.me) {
-                self.event(Event::Accepted(part, set.clone()));
-            }
-            let local = self.succeed(now, set, before, old);
-            self.locals.put(part, local);
-            self.busy = true;
-        }
-        self.hurry();
-    }
-
-    fn succeed(&self, now: Time, set: &Set, before: Option<&Set>, old: Option<Local>) -> Local {
-        let mut local = Local::new(now, set.clone());
-        local.before = before.cloned();
-        let was_bound = old.as_ref().is_some_and(|old| old.set.includes(&self.me) || old.release != Release::Free);
-        if was_bound && !set.includes(&self.me) {
-            local.release = Release::Needed;
-        }
-        if set.primary().is(&self.me) {
-            // Whoever ordered the writes of the very set before has everything that counts.
-            let served = old.is_some_and(|old| {
-                old.primary().is_some() && before.is_some_and(|before| before.number == old.set.number)
-            });
-            let alone = before.unwrap_or(set).members.iter().all(|member| member.is(&self.me));
-            let at_once = served || alone;
-            local.duty = if at_once { Duty::Primary(Primary::of(set)) } else { Duty::TakingOver };
-        }
-        local
-    }
-
-    fn restore(&mut self, disk: Vec<Piece>) {
-        for piece in disk {
-            let promised = piece.promised.map_or(0, |ballot| ballot.round);
-            let accepted = piece.accepted.as_ref().map_or(0, |(ballot, _)| ballot.round);
-            self.round = self.round.max(promised).max(accepted);
-            let mut local = Local::from_piece(Time::default(), &piece);
-            // What it knows may be old: it serves again once a majority, and everybody it can ask, has nothing newer.
-            if piece.set.primary().is(&self.me) {
-                local.duty = Duty::TakingOver;
-                local.unconfirmed = true;
-            }
-            self.locals.put(piece.range, local);
-        }
-        self.persisted = self.locals.iter().map(|(range, local)| local.piece(range, &self.me)).collect();
-        self.flush();
-    }
-
     fn note_start(&mut self, now: Time) {
         if self.started.is_none() {
             self.started = Some(now);
@@ -468,6 +417,7 @@ impl Control {
                 self.back_off(now, crate::retry::Kind::Newcomer, pending.to.id, *number);
             }
             Asked::Learn { .. } => self.on_lesson_lost(now, &pending.to),
+            Asked::Prepare { proposal, .. } | Asked::Accept { proposal, .. } => self.on_vote_lost(now, *proposal),
             _ => {}
         }
     }

@@ -12,6 +12,8 @@ use crate::local::Local;
 use crate::next_set::{Health, Situation, next_members};
 use crate::{Answer, Control, Member, Piece, Request, Response, Set};
 
+/// "Learnt" is believed for so long after it should have been asked for again.
+const LEARNT_FOR: Duration = Duration::from_secs(1);
 /// How often a newcomer is asked how far it is.
 const POLL_PERIOD: Duration = Duration::from_millis(200);
 /// After a refusal, a newcomer is asked again so late.
@@ -187,6 +189,10 @@ impl Control {
             self.lessons.len() - 1
         });
         let lesson = &mut self.lessons[place];
+        // Whoever was not wanted for a while may have given up since.
+        if matches!(lesson.state, LessonState::Learnt(_)) && now.since(lesson.due) > LEARNT_FOR {
+            lesson.state = LessonState::Learning;
+        }
         if lesson.due <= now && !calling {
             lesson.due = now.plus(POLL_PERIOD);
             let to = self.peers.member(peer).map_or_else(|| peer.clone(), |member| member.peer);
@@ -200,9 +206,8 @@ impl Control {
     }
 
     pub(crate) fn on_lesson(&mut self, now: Time, range: Range, number: u64, response: Response) {
-        let is_it = |lesson: &&mut Lesson| {
-            lesson.range == range && lesson.number == number && lesson.to == response.me.peer.id
-        };
+        let is_it =
+            |lesson: &&mut Lesson| lesson.range == range && lesson.number == number && lesson.to == response.me.peer.id;
         let Some(lesson) = self.lessons.iter_mut().find(is_it) else { return };
         lesson.state = match response.answer {
             Answer::Learnt { number } if number == lesson.number => LessonState::Learnt(response.me),
@@ -292,7 +297,8 @@ impl Control {
     /// Everybody alive has been asked about the open arcs since they were, and has answered.
     pub(crate) fn all_answered(&self, now: Time) -> bool {
         self.inquiry.as_ref().is_some_and(|inquiry| {
-            let answered = |peer: &Peer| inquiry.ranges.iter().all(|range| inquiry.answered.contains(&(peer.id, *range)));
+            let answered =
+                |peer: &Peer| inquiry.ranges.iter().all(|range| inquiry.answered.contains(&(peer.id, *range)));
             self.peers.living(now).iter().all(answered)
         })
     }
@@ -303,9 +309,8 @@ impl Control {
         for piece in pieces {
             self.confirm(now, piece.range, &piece.set);
             // Outside of this node's arcs it is the owner that was asked.
-            let own = |part: Range| self.shares.iter().any(|share| !share.range.intersect(part).is_empty());
-            if !own(piece.range) {
-                self.locals.update(piece.range, |_, local| local.unconfirmed &= local.set.number != piece.set.number);
+            for part in self.outside_shares(piece.range) {
+                self.locals.update(part, |_, local| local.unconfirmed &= local.set.number != piece.set.number);
             }
         }
         if let Some(inquiry) = &mut self.inquiry

@@ -64,7 +64,7 @@ pub enum Job {
 /// What the driver must do.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Effect {
-    /// Ask a peer; end it exactly once through [`Control::on_reply`].
+    /// Ask a peer; end it exactly once through [`crate::Control::on_reply`].
     Call {
         /// Its number.
         call: CallId,
@@ -80,11 +80,11 @@ pub enum Effect {
     /// The view that request handlers act by has changed: swap it in, and wait until no handler acts by
     /// the old one, before any answer or effect that comes after this one is let go.
     Publish(Holdings),
-    /// Do this beside; report through [`Control::on_job`].
+    /// Do this beside; report through [`crate::Control::on_job`].
     Start(JobId, Job),
     /// Stop doing it.
     Cancel(JobId),
-    /// Find the owner of `target` through the overlay; report through [`Control::on_located`].
+    /// Find the owner of `target` through the overlay; report through [`crate::Control::on_located`].
     Locate(Id),
     /// Worth a line in the log, a count, or more.
     Event(Event),

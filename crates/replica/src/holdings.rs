@@ -29,7 +29,7 @@ pub enum Role {
 pub struct Learner {
     /// The newcomer.
     pub member: Member,
-    /// It has everything: no write is done without it, or else it is dropped first ([`Control::drop_learner`]).
+    /// It has everything: no write is done without it, or else it is dropped first ([`crate::Control::drop_learner`]).
     pub synced: bool,
 }
 

@@ -14,6 +14,8 @@ use crate::{Answer, Control, LeaveProgress, Member, Request, Response};
 const FAREWELL_PERIOD: Duration = Duration::from_millis(500);
 /// Nobody has answered for so long: there is nobody.
 const ALONE_AFTER: Duration = Duration::from_secs(3);
+/// The same when several that did not say they would go are out of reach: they may come back.
+const CUT_OFF_AFTER: Duration = Duration::from_secs(20);
 
 impl Control {
     pub(crate) fn farewell_progress(&self) -> LeaveProgress {
@@ -22,8 +24,20 @@ impl Control {
     }
 
     /// Whether a set names this node, may come to name it, or still needs its copy.
-    fn is_bound(&self, local: &Local) -> bool {
+    pub(crate) fn is_bound(&self, local: &Local) -> bool {
         local.set.includes(&self.me) || local.release != Release::Free || local.newcomer.is_some()
+    }
+
+    /// Neither the overlay nor a set that this node has to do with has anybody else alive.
+    fn is_deserted(&self, now: Time, living: &[Peer]) -> bool {
+        let mut bound = self.locals.iter().filter(|(_, local)| self.is_bound(local));
+        let other_lives = |member: &Member| !member.is(&self.me) && self.peers.alive(now, member);
+        living.is_empty() && !bound.any(|(_, local)| local.set.members.iter().any(other_lives))
+    }
+
+    /// More than one node is out of reach that did not take its leave.
+    fn is_perhaps_cut_off(&self, now: Time) -> bool {
+        self.peers.deserted(now) > 1
     }
 
     /// What was begun as a newcomer is not gone on with; it is over once the primary knows.
@@ -38,8 +52,9 @@ impl Control {
     /// Tells everybody that this node is about to go, and asks the primaries whether it may.
     pub(crate) fn say_farewell(&mut self, now: Time) {
         let living = self.peers.living(now);
-        self.alone_since = living.is_empty().then(|| self.alone_since.unwrap_or(now));
-        self.alone = self.alone_since.is_some_and(|since| now.since(since) >= ALONE_AFTER);
+        self.alone_since = self.is_deserted(now, &living).then(|| self.alone_since.unwrap_or(now));
+        let patience = if self.is_perhaps_cut_off(now) { CUT_OFF_AFTER } else { ALONE_AFTER };
+        self.alone = self.alone_since.is_some_and(|since| now.since(since) >= patience);
         if !self.leaving {
             return;
         }

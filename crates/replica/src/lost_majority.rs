@@ -35,8 +35,9 @@ impl Control {
                 }
             }
             // Whoever came back with part of the ring can't know who held the rest, and whether they only stopped.
-            let unknown_long = !self.is_back_lately(now) && self.inquiry.as_ref().is_some_and(|inquiry| now.since(inquiry.since) >= patience);
-            if unknown_long && self.may_go_on(now, &[]) {
+            let unknown_long = !self.is_back_lately(now)
+                && self.inquiry.as_ref().is_some_and(|inquiry| now.since(inquiry.since) >= patience);
+            if unknown_long && !self.anybody_stops(now) && self.may_go_on(now, &[]) {
                 for gap in self.locals.gaps(share.range) {
                     self.begin_empty(now, gap);
                 }
@@ -62,6 +63,11 @@ impl Control {
         known.insert(self.me.peer.id);
         let alive = 1 + self.peers.living(now).len();
         2 * alive >= known.len()
+    }
+
+    /// Somebody said that it only stops: who knows what it holds.
+    fn anybody_stops(&self, now: Time) -> bool {
+        self.peers.remembered().any(|id| self.peers.stopped(now, id, self.config.stopped_for))
     }
 
     /// It came back so lately that somebody's announced stop may have gone unheard.

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use overlay::{Peer, Time};
+use overlay::{Peer, Share, Time};
 use ring::{Id, Range};
 
 use crate::control::Asked;
@@ -29,17 +29,16 @@ impl Control {
         self.located.retain(|_, at| now.since(*at) < period);
         let mut targets = Vec::new();
         for (range, local) in self.locals.iter() {
-            if self.is_own(range) {
+            if self.outside_shares(range).is_empty() {
                 continue;
             }
-            let concerned = local.set.includes(&self.me) || self.leaving && (local.release != Release::Free || local.newcomer.is_some());
+            let bound = local.set.includes(&self.me) || self.leaving && self.is_bound(local);
             let fenced = local.fenced_at.is_some_and(|at| now.since(at) > FENCED_FOR);
-            let leaves = self.leaving && local.set.includes(&self.me) && now.since(local.heard) > period;
-            let silent = now.since(local.heard) > patience;
-            if concerned && (silent || fenced || leaves || local.unconfirmed) {
-                targets.push(range.upto);
-                let first = range.after.plus_power(0);
-                targets.push(first);
+            let silence = now.since(local.heard);
+            let silent = silence > if self.leaving { period } else { patience };
+            if bound && (silent || fenced || local.unconfirmed) {
+                // The range may have several owners: whoever owns its ends is found first, the rest once those have acted.
+                targets.extend([range.upto, range.after.plus_power(0)]);
             }
         }
         for target in targets {
@@ -51,10 +50,11 @@ impl Control {
         }
     }
 
-    fn is_own(&self, range: Range) -> bool {
-        self.shares.iter().fold(vec![range], |rest, share| {
-            rest.into_iter().flat_map(|part| part.minus(share.range)).collect()
-        }).is_empty()
+    /// What of `range` does not fall to this node.
+    pub(crate) fn outside_shares(&self, range: Range) -> Vec<Range> {
+        let without =
+            |rest: Vec<Range>, share: &Share| rest.into_iter().flat_map(|part| part.minus(share.range)).collect();
+        self.shares.iter().fold(vec![range], without)
     }
 
     /// The owner of `target` was found: compare notes about the range around it.

@@ -14,6 +14,8 @@ use crate::{Answer, Control, Job, Member, Request, Response, Set};
 
 /// Nobody wants this node there any more when nobody has asked for so long.
 const WANTED_FOR: Duration = Duration::from_secs(5);
+/// A leaver does not wait longer for a primary to let it go as a newcomer: then that one is gone itself.
+const PARTING_FOR: Duration = Duration::from_secs(15);
 /// How often the primary is asked whether it still counts on this node.
 const CONFIRM_PERIOD: Duration = Duration::from_secs(1);
 
@@ -42,7 +44,7 @@ impl Control {
             let fresh = Newcomer { step: Step::Asked, asked: now, confirmed: now, parting: None };
             local.newcomer.get_or_insert(fresh).asked = now;
         });
-        self.hurry();
+        self.hurry(now);
         let synced = self.locals.over(range).iter().all(|(_, local)| is_synced(local));
         if synced { Answer::Learnt { number: set.number } } else { Answer::Learning }
     }
@@ -51,15 +53,19 @@ impl Control {
     pub(crate) fn be_newcomer(&mut self, now: Time) {
         for (_, local) in self.locals.values_mut() {
             let Some(newcomer) = &mut local.newcomer else { continue };
-            if now.since(newcomer.parting.unwrap_or(newcomer.asked)) > WANTED_FOR {
+            let over = match newcomer.parting {
+                Some(since) => now.since(since) > PARTING_FOR,
+                None => now.since(newcomer.asked) > WANTED_FOR,
+            };
+            if over {
                 local.newcomer = None;
-            } else if newcomer.parting.is_some() {
-                self.busy = true;
             }
         }
         let parts: Vec<(Range, Local)> = self.locals.iter().map(|(range, local)| (range, local.clone())).collect();
         for (range, local) in parts {
-            let Some(newcomer) = local.newcomer.as_ref().filter(|newcomer| newcomer.parting.is_none()) else { continue };
+            let Some(newcomer) = local.newcomer.as_ref().filter(|newcomer| newcomer.parting.is_none()) else {
+                continue;
+            };
             let (primary, number) = (local.set.primary(), local.set.number);
             self.busy = true;
             if !self.peers.alive(now, primary) || !self.retries.is_due(now, Kind::Newcomer, primary.peer.id, number) {

@@ -60,7 +60,10 @@ impl Control {
         self.notices.retain(|notice| notice.tries < TRIES);
         self.busy |= !self.notices.is_empty();
         for Notice { number, to, range, set, before, .. } in due {
-            if self.calling(to.peer.id, |asked| matches!(asked, Asked::Install { notice: Some(one), .. } if *one == number)) {
+            if self.calling(
+                to.peer.id,
+                |asked| matches!(asked, Asked::Install { notice: Some(one), .. } if *one == number),
+            ) {
                 continue;
             }
             let asked = Asked::Install { range, number: set.number, notice: Some(number) };

@@ -151,10 +151,8 @@ impl Peers {
         if member.peer.id == self.me.peer.id {
             return member.store == self.me.store;
         }
-        let store_differs = self
-            .met
-            .get(&member.peer.id)
-            .is_some_and(|met| met.store.is_some_and(|store| store != member.store));
+        let store_differs =
+            self.met.get(&member.peer.id).is_some_and(|met| met.store.is_some_and(|store| store != member.store));
         !store_differs && self.peer_alive(now, &member.peer)
     }
 
@@ -215,6 +213,12 @@ impl Peers {
     pub(crate) fn living(&self, now: Time) -> Vec<Peer> {
         let alive = self.view.values().filter(|known| self.peer_alive(now, &known.peer));
         alive.map(|known| self.met.get(&known.peer.id).map_or(&known.peer, |met| &met.peer).clone()).collect()
+    }
+
+    /// How many of the view are out of reach and did not say that they would leave.
+    pub(crate) fn deserted(&self, now: Time) -> usize {
+        let lost = |known: &&Known| !self.peer_alive(now, &known.peer) && !self.leaving(known.peer.id);
+        self.view.values().filter(lost).count()
     }
 
     /// Every identifier of the view, dead or alive.

@@ -37,11 +37,9 @@ impl Control {
         self.locals.update(range, |_, local| {
             if let Some(primary) = local.primary_mut() {
                 primary.dropped.retain(|(_, at)| now.since(*at) < DROPPED_FOR);
-                if !primary.learners.iter().any(|learner| learner.member.is(from)) {
-                    // A former life of the same node learns no more.
-                    primary.learners.retain(|learner| learner.member.peer.id != from.peer.id);
-                    primary.learners.push(Learner { member: from.clone(), synced: false });
-                }
+                // It begins anew, and a former life of the same node learns no more.
+                primary.learners.retain(|learner| learner.member.peer.id != from.peer.id);
+                primary.learners.push(Learner { member: from.clone(), synced: false });
             }
         });
         Answer::Done
@@ -80,9 +78,7 @@ impl Control {
     /// Takes a learner's promise back; false if that is too late.
     pub(crate) fn take_off(&mut self, now: Time, range: Range, number: u64, learner: &Member) -> bool {
         let parts = self.locals.over(range);
-        let open = |local: &Local| {
-            local.set.number == number && local.accepted.is_none() && local.primary().is_some()
-        };
+        let open = |local: &Local| local.set.number == number && local.accepted.is_none() && local.primary().is_some();
         if !self.locals.gaps(range).is_empty() || !parts.iter().all(|(_, local)| open(local)) {
             return false;
         }
@@ -122,7 +118,7 @@ impl Control {
         if self.refresh_at <= now {
             self.refresh_at = now.plus(self.jittered(self.config.refresh_period));
             for (range, local) in &parts {
-                self.refresh(*range, local);
+                self.refresh(now, *range, local);
             }
         }
     }
@@ -153,31 +149,45 @@ impl Control {
         self.busy |= !primary.settled;
     }
 
-    /// The set still stands, as far as its primary knows.
-    fn refresh(&mut self, range: Range, local: &Local) {
-        if !local.set.primary().is(&self.me) {
+    /// The set still stands, as far as its primary knows. The owner tells the primary, which may have been away when
+    /// the set was chosen.
+    fn refresh(&mut self, now: Time, range: Range, local: &Local) {
+        if local.set.primary().is(&self.me) {
+            for member in local.set.members.iter().skip(1) {
+                self.remind(range, local, member);
+            }
             return;
         }
-        for member in local.set.members.iter().skip(1) {
-            let asked = Asked::Install { range, number: local.set.number, notice: None };
-            if !self.calling(member.peer.id, |one| *one == asked) {
-                let request = Request::Install { range, set: local.set.clone(), before: local.before.clone() };
-                self.call(self.peers.locate(member), request, asked);
+        let primary = local.set.primary();
+        let own: Vec<Range> = self.shares.iter().flat_map(|share| range.intersect(share.range)).collect();
+        if self.peers.alive(now, primary) {
+            for part in own {
+                self.remind(part, local, primary);
             }
         }
     }
 
+    fn remind(&mut self, range: Range, local: &Local, member: &Member) {
+        let asked = Asked::Install { range, number: local.set.number, notice: None };
+        if !self.calling(member.peer.id, |one| *one == asked) {
+            let request = Request::Install { range, set: local.set.clone(), before: local.before.clone() };
+            self.call(self.peers.locate(member), request, asked);
+        }
+    }
+
     /// Whether the leaver may go as far as this node's own sets are concerned.
-    pub(crate) fn serve_leaving(&mut self, from: &Member) -> Answer {
+    pub(crate) fn serve_leaving(&mut self, now: Time, from: &Member) -> Answer {
         self.peers.set_leaving(from, true);
-        self.hurry();
+        self.hurry(now);
         let (me, mut needs) = (&self.me, false);
         for (_, local) in self.locals.values_mut() {
             if local.set.primary().is(me) {
                 // A set with it may be on the way only where one is accepted already.
                 let fenced = local.accepted.as_ref().is_some_and(|(_, set)| set.includes(from));
+                // What it held in the set before may not be on a majority of this one yet.
+                let held = local.before.as_ref().is_none_or(|before| before.includes(from));
                 let settled = local.primary().is_some_and(|primary| primary.settled);
-                needs |= fenced || !settled || local.set.includes(from);
+                needs |= fenced || held && !settled || local.set.includes(from);
                 if let Some(primary) = local.primary_mut() {
                     primary.learners.retain(|learner| !learner.member.is(from));
                 }

@@ -51,7 +51,9 @@ impl Control {
     }
 
     fn cut_up(&self, range: Range) -> Vec<Range> {
-        self.cuts.keys().fold(vec![range], |parts, cut| parts.into_iter().flat_map(|part| part.split_at(*cut)).collect())
+        self.cuts
+            .keys()
+            .fold(vec![range], |parts, cut| parts.into_iter().flat_map(|part| part.split_at(*cut)).collect())
     }
 
     fn begin(&mut self, now: Time, range: Range, old: Set, fresh: Set) {
@@ -177,9 +179,9 @@ impl Control {
                     }
                 }
                 // It has not heard of the old set yet: tell it, or it can't vote.
-                let covered = pieces.iter().fold(vec![range], |gaps, piece| {
-                    gaps.into_iter().flat_map(|gap| gap.minus(piece.range)).collect()
-                });
+                let covered = pieces
+                    .iter()
+                    .fold(vec![range], |gaps, piece| gaps.into_iter().flat_map(|gap| gap.minus(piece.range)).collect());
                 if !covered.is_empty() || pieces.iter().any(|piece| old.supersedes(&piece.set)) {
                     self.notify(now, range, &old, None, std::slice::from_ref(member));
                 }
@@ -191,6 +193,17 @@ impl Control {
             _ => {}
         }
         self.give_up(now, number);
+    }
+
+    /// A vote did not come. When no other can either, there is nothing to wait for.
+    pub(crate) fn on_vote_lost(&mut self, now: Time, number: u64) {
+        let open = self.is_asking(|asked| match asked {
+            Asked::Prepare { proposal, .. } | Asked::Accept { proposal, .. } => *proposal == number,
+            _ => false,
+        });
+        if !open {
+            self.give_up(now, number);
+        }
     }
 
     fn give_up(&mut self, now: Time, number: u64) {

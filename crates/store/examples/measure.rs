@@ -13,29 +13,18 @@ const RECORDS: u64 = 1_000_000;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let base = std::env::args()
-        .nth(1)
-        .map_or_else(std::env::temp_dir, PathBuf::from);
+    let base = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
     let dir = base.join(format!("store-measure-{}", std::process::id()));
     let before = resident_kib()?;
     let store = Store::open(&dir, SPACE)?;
-    println!(
-        "resident: {before} KiB before, {} KiB after opening an empty store",
-        resident_kib()?
-    );
+    println!("resident: {before} KiB before, {} KiB after opening an empty store", resident_kib()?);
 
     for writers in [1, 16, 64, 256] {
-        println!(
-            "{writers:>4} writers: {}",
-            puts(&store, writers, Duration::from_secs(4)).await?
-        );
+        println!("{writers:>4} writers: {}", puts(&store, writers, Duration::from_secs(4)).await?);
     }
     println!("resident after that: {} KiB", resident_kib()?);
     fill(&store).await?;
-    println!(
-        "resident with {RECORDS} more records: {} KiB",
-        resident_kib()?
-    );
+    println!("resident with {RECORDS} more records: {} KiB", resident_kib()?);
     read(&store)?;
     drop(store);
     reopen(&dir)?;
@@ -50,13 +39,8 @@ async fn puts(store: &Store, writers: u64, time: Duration) -> Result<String, Box
         tokio::spawn(async move {
             let mut waits_us = Vec::new();
             while start.elapsed() < time {
-                let (asked, key) = (
-                    Instant::now(),
-                    format!("{writers:010}-{writer:010}-{:010}", waits_us.len()),
-                );
-                store
-                    .put(Record::new(key, Version { clock: 1, store: 1 }, &VALUE[..]))
-                    .await?;
+                let (asked, key) = (Instant::now(), format!("{writers:010}-{writer:010}-{:010}", waits_us.len()));
+                store.put(Record::new(key, Version { clock: 1, store: 1 }, &VALUE[..])).await?;
                 waits_us.push(asked.elapsed().as_micros());
             }
             Ok::<_, store::StoreError>(waits_us)
@@ -68,35 +52,20 @@ async fn puts(store: &Store, writers: u64, time: Duration) -> Result<String, Box
     }
     let per_second = waits_us.len() as f64 / start.elapsed().as_secs_f64();
     waits_us.sort_unstable();
-    let percentile = |percent: usize| {
-        waits_us
-            .get(waits_us.len() * percent / 100)
-            .copied()
-            .unwrap_or(0)
-    };
+    let percentile = |percent: usize| waits_us.get(waits_us.len() * percent / 100).copied().unwrap_or(0);
     let per_commit = waits_us.len() as f64 / (store.commits() - commits).max(1) as f64;
     let (p50, p99) = (percentile(50), percentile(99));
-    Ok(format!(
-        "{per_second:>9.0} puts/s, {per_commit:.1} a commit, p50 {p50} µs, p99 {p99} µs"
-    ))
+    Ok(format!("{per_second:>9.0} puts/s, {per_commit:.1} a commit, p50 {p50} µs, p99 {p99} µs"))
 }
 
 async fn fill(store: &Store) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     for first in (0..RECORDS).step_by(1_000) {
-        let records = (first..first + 1_000).map(|n| {
-            Record::new(
-                format!("{n:036}"),
-                Version { clock: 1, store: 1 },
-                &VALUE[..256],
-            )
-        });
+        let records = (first..first + 1_000)
+            .map(|n| Record::new(format!("{n:036}"), Version { clock: 1, store: 1 }, &VALUE[..256]));
         store.put_many(records.collect()).await?;
     }
-    println!(
-        "{RECORDS} records of 256 bytes in commits of 1,000: {:.1} s",
-        start.elapsed().as_secs_f64()
-    );
+    println!("{RECORDS} records of 256 bytes in commits of 1,000: {:.1} s", start.elapsed().as_secs_f64());
     Ok(())
 }
 
@@ -106,10 +75,7 @@ fn read(store: &Store) -> Result<(), Box<dyn Error>> {
         let number = n * 7_919 % RECORDS;
         assert!(store.get(format!("{number:036}").as_bytes())?.is_some());
     }
-    println!(
-        "random gets, one thread: {:.0}/s",
-        gets as f64 / start.elapsed().as_secs_f64()
-    );
+    println!("random gets, one thread: {:.0}/s", gets as f64 / start.elapsed().as_secs_f64());
     let (start, mut listed, mut after) = (Instant::now(), 0, None);
     loop {
         let page = store.list(Range::full(SPACE.zero()), after.as_ref(), 1_000)?;
@@ -119,10 +85,7 @@ fn read(store: &Store) -> Result<(), Box<dyn Error>> {
             break;
         }
     }
-    println!(
-        "listing {listed} keys in pages of 1,000: {:.2} s",
-        start.elapsed().as_secs_f64()
-    );
+    println!("listing {listed} keys in pages of 1,000: {:.2} s", start.elapsed().as_secs_f64());
     Ok(())
 }
 
@@ -140,9 +103,6 @@ fn reopen(dir: &Path) -> Result<(), Box<dyn Error>> {
 
 fn resident_kib() -> Result<u64, Box<dyn Error>> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .ok_or("no VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }

@@ -16,10 +16,7 @@ pub struct Clock {
 impl Clock {
     /// A clock that signs its versions with the number of this node's store.
     pub fn new(store: u64) -> Self {
-        Self {
-            store,
-            last: AtomicU64::new(0),
-        }
+        Self { store, last: AtomicU64::new(0) }
     }
 
     /// The next version: above everything given or observed so far, above `above` (the version that
@@ -31,10 +28,7 @@ impl Clock {
         let wanted = Version::at(wall_ms, 0, self.store).clock.max(floor);
         let step = |last: u64| wanted.max(last.saturating_add(1));
         let before = self.last.update(Ordering::AcqRel, Ordering::Acquire, step);
-        Version {
-            clock: step(before),
-            store: self.store,
-        }
+        Version { clock: step(before), store: self.store }
     }
 
     /// Takes note of a version that another node gave: the next one from here is above it.
@@ -56,15 +50,8 @@ mod tests {
         let clock = Clock::new(7);
         assert_eq!(clock.next(WALL_MS, None), Version::at(WALL_MS, 0, 7));
         assert_eq!(clock.next(WALL_MS, None), Version::at(WALL_MS, 1, 7));
-        assert_eq!(
-            clock.next(WALL_MS - 5_000, None),
-            Version::at(WALL_MS, 2, 7),
-            "the wall clock went back"
-        );
-        assert_eq!(
-            clock.next(WALL_MS + 1, None),
-            Version::at(WALL_MS + 1, 0, 7)
-        );
+        assert_eq!(clock.next(WALL_MS - 5_000, None), Version::at(WALL_MS, 2, 7), "the wall clock went back");
+        assert_eq!(clock.next(WALL_MS + 1, None), Version::at(WALL_MS + 1, 0, 7));
     }
 
     #[test]
@@ -93,10 +80,7 @@ mod tests {
 
     #[test]
     fn the_end_of_time_is_no_panic() {
-        let end = Version {
-            clock: u64::MAX,
-            store: 2,
-        };
+        let end = Version { clock: u64::MAX, store: 2 };
         let clock = Clock::new(1);
         clock.observe(end);
         assert_eq!(clock.next(u64::MAX, Some(end)).clock, u64::MAX);
@@ -116,10 +100,7 @@ mod tests {
                 (0..20_000).map(given).collect()
             };
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(give)).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().expect("no panic"))
-                .collect()
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
         });
         for given in &per_thread {
             assert!(given.windows(2).all(|pair| pair[0] < pair[1]));

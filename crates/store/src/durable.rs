@@ -41,20 +41,10 @@ impl Durable {
         let trees = Trees::open(Directory::open(dir, space)?, space)?;
         let number = number(&trees)?;
         let counters = count(&trees)?;
-        let first_due = trees
-            .due(0, u64::MAX, 1)
-            .map_err(|error| trees.directory.damaged(error.to_string()))?;
+        let first_due = trees.due(0, u64::MAX, 1).map_err(|error| trees.directory.damaged(error.to_string()))?;
         let next_due_ms = AtomicU64::new(first_due.first().map_or(u64::MAX, |(at_ms, _)| *at_ms));
-        let unwritable = |source| OpenError::Unwritable {
-            dir: dir.to_owned(),
-            source,
-        };
-        let shared = Shared {
-            trees,
-            counters,
-            commits: AtomicU64::new(0),
-            next_due_ms,
-        };
+        let unwritable = |source| OpenError::Unwritable { dir: dir.to_owned(), source };
+        let shared = Shared { trees, counters, commits: AtomicU64::new(0), next_due_ms };
         let writer = Writer::start(shared).map_err(unwritable)?;
         Ok(Self { number, writer })
     }
@@ -74,9 +64,7 @@ fn number(trees: &Trees) -> Result<u64, OpenError> {
         },
         None => {
             let number = rand::random::<u64>().max(1);
-            trees
-                .set_blob(NUMBER, &number.to_be_bytes())
-                .map_err(damaged)?;
+            trees.set_blob(NUMBER, &number.to_be_bytes()).map_err(damaged)?;
             Ok(number)
         }
     }
@@ -90,9 +78,7 @@ fn count(trees: &Trees) -> Result<Counters, OpenError> {
             counters.changed(place.key.len(), None, Some(&head));
             true
         };
-        trees
-            .scan(&span, &mut counted)
-            .map_err(|error| trees.directory.damaged(error.to_string()))?;
+        trees.scan(&span, &mut counted).map_err(|error| trees.directory.damaged(error.to_string()))?;
     }
     Ok(counters)
 }
@@ -126,11 +112,7 @@ impl Engine for Durable {
         self.trees().record(Place::copied(self.trees().space, key))
     }
 
-    fn scan(
-        &self,
-        span: &Span,
-        each: &mut dyn FnMut(Place, Head) -> bool,
-    ) -> Result<(), StoreError> {
+    fn scan(&self, span: &Span, each: &mut dyn FnMut(Place, Head) -> bool) -> Result<(), StoreError> {
         self.trees().scan(span, each)
     }
 
@@ -147,10 +129,7 @@ impl Engine for Durable {
     }
 
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self
-            .trees()
-            .blob(&meta_key(name))?
-            .map(|blob| blob.to_vec()))
+        Ok(self.trees().blob(&meta_key(name))?.map(|blob| blob.to_vec()))
     }
 
     fn set_meta(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {

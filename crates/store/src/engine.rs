@@ -35,11 +35,7 @@ pub(crate) trait Engine: Send + Sync + 'static {
     fn get(&self, key: &[u8]) -> Result<Option<Record>, StoreError>;
 
     /// Shows the heads of the span in order until `each` wants no more.
-    fn scan(
-        &self,
-        span: &Span,
-        each: &mut dyn FnMut(Place, Head) -> bool,
-    ) -> Result<(), StoreError>;
+    fn scan(&self, span: &Span, each: &mut dyn FnMut(Place, Head) -> bool) -> Result<(), StoreError>;
 
     /// All or none, in one commit; an answer for each, in order.
     fn put(&self, records: Vec<Record>) -> Answer<'_, Vec<Put>>;

@@ -16,11 +16,7 @@ impl Head {
     /// The tombstone that an expired record becomes. It keeps the version: a copy of the record
     /// that comes back by repair is not newer, so it stays out; a later write is.
     pub(crate) fn expired(self) -> Self {
-        Self {
-            expires_at_ms: None,
-            value_len: None,
-            ..self
-        }
+        Self { expires_at_ms: None, value_len: None, ..self }
     }
 
     pub(crate) fn is_tombstone(&self) -> bool {
@@ -28,16 +24,8 @@ impl Head {
     }
 
     pub(crate) fn listed(&self, place: Place) -> Listed {
-        let bytes = u32::try_from(place.key.len())
-            .unwrap_or(u32::MAX)
-            .saturating_add(self.value_len.unwrap_or(0));
-        Listed {
-            id: place.id,
-            key: place.key,
-            version: self.version,
-            tombstone: self.is_tombstone(),
-            bytes,
-        }
+        let bytes = u32::try_from(place.key.len()).unwrap_or(u32::MAX).saturating_add(self.value_len.unwrap_or(0));
+        Listed { id: place.id, key: place.key, version: self.version, tombstone: self.is_tombstone(), bytes }
     }
 
     /// What becomes of a put of `version` where `present` is: the answer, and whether there is anything to write.

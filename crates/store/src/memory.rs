@@ -73,10 +73,7 @@ impl Memory {
     fn erase_one(&self, key: &[u8], upto: Version) -> bool {
         let place = Place::copied(self.space, key);
         let mut shard = self.shard(place.id).write();
-        let erased = shard
-            .entries
-            .get(&place)
-            .is_some_and(|entry| entry.head.version <= upto);
+        let erased = shard.entries.get(&place).is_some_and(|entry| entry.head.version <= upto);
         if erased {
             self.replace(&mut shard, place, None);
         }
@@ -119,8 +116,7 @@ impl Memory {
         {
             shard.due.remove(&(at_ms, place));
         }
-        self.counters
-            .changed(key_len, before.as_ref(), after.as_ref());
+        self.counters.changed(key_len, before.as_ref(), after.as_ref());
     }
 }
 
@@ -152,22 +148,15 @@ impl Engine for Memory {
     fn get(&self, key: &[u8]) -> Result<Option<Record>, StoreError> {
         let place = Place::copied(self.space, key);
         let shard = self.shard(place.id).read();
-        Ok(shard
-            .entries
-            .get_key_value(&place)
-            .map(|(place, entry)| Record {
-                key: place.key.clone(),
-                version: entry.head.version,
-                expires_at_ms: entry.head.expires_at_ms,
-                value: entry.value.clone(),
-            }))
+        Ok(shard.entries.get_key_value(&place).map(|(place, entry)| Record {
+            key: place.key.clone(),
+            version: entry.head.version,
+            expires_at_ms: entry.head.expires_at_ms,
+            value: entry.value.clone(),
+        }))
     }
 
-    fn scan(
-        &self,
-        span: &Span,
-        each: &mut dyn FnMut(Place, Head) -> bool,
-    ) -> Result<(), StoreError> {
+    fn scan(&self, span: &Span, each: &mut dyn FnMut(Place, Head) -> bool) -> Result<(), StoreError> {
         let shards = &self.shards[leading_bits(span.first)..=leading_bits(span.last)];
         for shard in shards {
             let shard = shard.read();
@@ -182,19 +171,12 @@ impl Engine for Memory {
     }
 
     fn put(&self, records: Vec<Record>) -> Answer<'_, Vec<Put>> {
-        Box::pin(async move {
-            Ok(records
-                .into_iter()
-                .map(|record| self.put_one(record))
-                .collect())
-        })
+        Box::pin(async move { Ok(records.into_iter().map(|record| self.put_one(record)).collect()) })
     }
 
     fn erase(&self, entries: Vec<(Bytes, Version)>) -> Answer<'_, u64> {
         Box::pin(async move {
-            let erased = entries
-                .iter()
-                .filter(|(key, upto)| self.erase_one(key, *upto));
+            let erased = entries.iter().filter(|(key, upto)| self.erase_one(key, *upto));
             Ok(erased.count() as u64)
         })
     }
@@ -228,9 +210,7 @@ fn leading_bits(id: Id) -> usize {
     let bits = id.space().bits();
     let shift = bits - bits.min(SHARD_BITS_MAX);
     let bit = |place: u32| id.to_array()[19 - place as usize / 8] >> (place % 8) & 1;
-    (shift..bits)
-        .rev()
-        .fold(0, |number, place| number << 1 | usize::from(bit(place)))
+    (shift..bits).rev().fold(0, |number, place| number << 1 | usize::from(bit(place)))
 }
 
 #[cfg(test)]
@@ -241,9 +221,7 @@ mod tests {
     fn shards_follow_one_another_in_identifier_order() {
         for bits in [3, 6, 7, 8, 13, 64, 127, 128, 130, 160] {
             let space = Space::new(bits).expect("a width");
-            let mut ids: Vec<Id> = (0..1_000u32)
-                .map(|key| space.hash(&key.to_be_bytes()))
-                .collect();
+            let mut ids: Vec<Id> = (0..1_000u32).map(|key| space.hash(&key.to_be_bytes())).collect();
             ids.extend([space.zero(), space.max()]);
             ids.sort();
             let shards: Vec<usize> = ids.iter().map(|id| leading_bits(*id)).collect();

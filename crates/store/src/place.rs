@@ -11,10 +11,7 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn of(space: Space, key: Bytes) -> Self {
-        Self {
-            id: space.hash(&key),
-            key,
-        }
+        Self { id: space.hash(&key), key }
     }
 
     /// Copies the key, so that what is kept does not hold on to the network buffer that it came in.

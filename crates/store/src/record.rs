@@ -20,39 +20,23 @@ pub struct Record {
 impl Record {
     /// A value that stays.
     pub fn new(key: impl Into<Bytes>, version: Version, value: impl Into<Bytes>) -> Self {
-        Self {
-            key: key.into(),
-            version,
-            expires_at_ms: None,
-            value: Some(value.into()),
-        }
+        Self { key: key.into(), version, expires_at_ms: None, value: Some(value.into()) }
     }
 
     /// The note that the key was deleted.
     pub fn tombstone(key: impl Into<Bytes>, version: Version) -> Self {
-        Self {
-            key: key.into(),
-            version,
-            expires_at_ms: None,
-            value: None,
-        }
+        Self { key: key.into(), version, expires_at_ms: None, value: None }
     }
 
     /// The same record, gone at `expires_at_ms`, wall-clock milliseconds since 1970.
     #[must_use]
     pub fn expiring(self, expires_at_ms: u64) -> Self {
-        Self {
-            expires_at_ms: Some(expires_at_ms),
-            ..self
-        }
+        Self { expires_at_ms: Some(expires_at_ms), ..self }
     }
 
     /// Whether a reader at `now_ms` gets the value: it is neither deleted nor past its time.
     pub fn is_live(&self, now_ms: u64) -> bool {
-        self.value.is_some()
-            && self
-                .expires_at_ms
-                .is_none_or(|expires_at_ms| now_ms < expires_at_ms)
+        self.value.is_some() && self.expires_at_ms.is_none_or(|expires_at_ms| now_ms < expires_at_ms)
     }
 
     /// Whether this is the note that the key was deleted.
@@ -67,15 +51,8 @@ impl Record {
 
     pub(crate) fn head(&self) -> Head {
         // A value fits in 32 bits: the store refuses longer ones before it comes to this.
-        let value_len = self
-            .value
-            .as_ref()
-            .map(|value| u32::try_from(value.len()).unwrap_or(u32::MAX));
-        Head {
-            version: self.version,
-            expires_at_ms: self.expires_at_ms.filter(|_| value_len.is_some()),
-            value_len,
-        }
+        let value_len = self.value.as_ref().map(|value| u32::try_from(value.len()).unwrap_or(u32::MAX));
+        Head { version: self.version, expires_at_ms: self.expires_at_ms.filter(|_| value_len.is_some()), value_len }
     }
 }
 

@@ -21,8 +21,7 @@ impl Span {
     pub(crate) fn of(range: Range, after: Option<&Cursor>) -> Vec<Span> {
         let space = range.after.space();
         let (zero, max) = (space.zero(), space.max());
-        let from_start =
-            |last| (range.after != max).then(|| Span::new(range.after.plus_power(0), last));
+        let from_start = |last| (range.after != max).then(|| Span::new(range.after.plus_power(0), last));
         let spans = match range.after < range.upto {
             true => [from_start(range.upto), None],
             // Also when the ends are equal: the whole circle, `after` itself last.
@@ -32,8 +31,7 @@ impl Span {
         match after {
             None => spans.collect(),
             Some(cursor) => {
-                let mut rest: Vec<Span> =
-                    spans.skip_while(|span| !span.contains(cursor.id)).collect();
+                let mut rest: Vec<Span> = spans.skip_while(|span| !span.contains(cursor.id)).collect();
                 if let Some(span) = rest.first_mut() {
                     span.first = cursor.id;
                     span.seen = Some(cursor.key.clone());
@@ -44,11 +42,7 @@ impl Span {
     }
 
     fn new(first: Id, last: Id) -> Self {
-        Self {
-            first,
-            last,
-            seen: None,
-        }
+        Self { first, last, seen: None }
     }
 
     fn contains(&self, id: Id) -> bool {
@@ -58,14 +52,8 @@ impl Span {
     /// The places of the span start here; they end with the last key of `last`.
     pub(crate) fn start(&self) -> Bound<Place> {
         match &self.seen {
-            None => Bound::Included(Place {
-                id: self.first,
-                key: Bytes::new(),
-            }),
-            Some(key) => Bound::Excluded(Place {
-                id: self.first,
-                key: key.clone(),
-            }),
+            None => Bound::Included(Place { id: self.first, key: Bytes::new() }),
+            Some(key) => Bound::Excluded(Place { id: self.first, key: key.clone() }),
         }
     }
 }
@@ -80,15 +68,9 @@ mod tests {
         let space = Space::new(3).expect("3 bits");
         let id = |number| space.id(number).expect("below 8");
         let number = |id: Id| u64::from(id.to_array()[19]);
-        let cursor = after.map(|at| Cursor {
-            id: id(at),
-            key: Bytes::from("k"),
-        });
+        let cursor = after.map(|at| Cursor { id: id(at), key: Bytes::from("k") });
         let spans = Span::of(Range::new(id(range.0), id(range.1)), cursor.as_ref());
-        spans
-            .iter()
-            .map(|span| (number(span.first), number(span.last)))
-            .collect()
+        spans.iter().map(|span| (number(span.first), number(span.last))).collect()
     }
 
     #[test]
@@ -97,11 +79,7 @@ mod tests {
         assert_eq!(ids((5, 2), None), [(6, 7), (0, 2)]);
         assert_eq!(ids((7, 2), None), [(0, 2)]);
         assert_eq!(ids((5, 0), None), [(6, 7), (0, 0)]);
-        assert_eq!(
-            ids((4, 4), None),
-            [(5, 7), (0, 4)],
-            "the whole circle, its opening last"
-        );
+        assert_eq!(ids((4, 4), None), [(5, 7), (0, 4)], "the whole circle, its opening last");
         assert_eq!(ids((7, 7), None), [(0, 7)]);
     }
 

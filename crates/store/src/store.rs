@@ -30,9 +30,7 @@ impl Store {
 
     /// A store that ends with its last handle, of keys placed in `space`.
     pub fn memory(space: Space) -> Store {
-        Store {
-            engine: Arc::new(Memory::new(space)),
-        }
+        Store { engine: Arc::new(Memory::new(space)) }
     }
 
     /// The store in `dir`, of keys placed in `space`; made when there is none. Its number, records and blobs are
@@ -42,9 +40,7 @@ impl Store {
     ///
     /// The directory cannot be written, is in use, is in another format, or is damaged; nothing in it was changed.
     pub fn open(dir: &Path, space: Space) -> Result<Store, OpenError> {
-        Ok(Store {
-            engine: Arc::new(Durable::open(dir, space)?),
-        })
+        Ok(Store { engine: Arc::new(Durable::open(dir, space)?) })
     }
 
     /// A random number, never zero, made with the store: whoever meets it again knows that this store still has what it had.
@@ -114,12 +110,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Corrupt`] or [`StoreError::Unreadable`].
-    pub fn list(
-        &self,
-        range: Range,
-        after: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<Page, StoreError> {
+    pub fn list(&self, range: Range, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
         let limit = limit.max(1);
         let mut entries = Vec::new();
         let mut more = false;
@@ -136,10 +127,7 @@ impl Store {
             }
         }
         let last = entries.last().filter(|_| more);
-        let next = last.map(|listed| Cursor {
-            id: listed.id,
-            key: listed.key.clone(),
-        });
+        let next = last.map(|listed| Cursor { id: listed.id, key: listed.key.clone() });
         Ok(Page { entries, next })
     }
 
@@ -149,11 +137,7 @@ impl Store {
     /// # Errors
     ///
     /// As [`Store::get`], for the first key that is left to deal with; those before it are returned first.
-    pub fn fetch(
-        &self,
-        keys: &[Bytes],
-        max_bytes: usize,
-    ) -> Result<(Vec<Record>, usize), StoreError> {
+    pub fn fetch(&self, keys: &[Bytes], max_bytes: usize) -> Result<(Vec<Record>, usize), StoreError> {
         let (mut records, mut bytes) = (Vec::new(), 0usize);
         for (dealt_with, key) in keys.iter().enumerate() {
             match self.get(key) {
@@ -249,18 +233,10 @@ fn check_lengths(record: &Record) -> Result<(), StoreError> {
 
 fn check_key(bytes: usize) -> Result<(), StoreError> {
     let max = Store::KEY_BYTES_MAX;
-    if bytes > max {
-        Err(StoreError::KeyTooLong { bytes, max })
-    } else {
-        Ok(())
-    }
+    if bytes > max { Err(StoreError::KeyTooLong { bytes, max }) } else { Ok(()) }
 }
 
 fn check_value(bytes: usize) -> Result<(), StoreError> {
     let max = Store::VALUE_BYTES_MAX;
-    if bytes > max {
-        Err(StoreError::ValueTooLong { bytes, max })
-    } else {
-        Ok(())
-    }
+    if bytes > max { Err(StoreError::ValueTooLong { bytes, max }) } else { Ok(()) }
 }

@@ -38,10 +38,7 @@ impl Version {
     /// The version at `wall_ms` and `counter`. Milliseconds past 48 bits (the year 10889) count as the last that fit.
     pub fn at(wall_ms: u64, counter: u16, store: u64) -> Self {
         let wall_ms = wall_ms.min(u64::MAX >> COUNTER_BITS);
-        Self {
-            clock: wall_ms << COUNTER_BITS | u64::from(counter),
-            store,
-        }
+        Self { clock: wall_ms << COUNTER_BITS | u64::from(counter), store }
     }
 
     /// The wall-clock part, in milliseconds since 1970: how far ahead of its own clock a node may let
@@ -62,27 +59,18 @@ impl FromStr for Version {
     type Err = ParseVersionError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let halves = text
-            .split_once('-')
-            .and_then(|(clock, store)| Some((half(clock)?, half(store)?)));
+        let halves = text.split_once('-').and_then(|(clock, store)| Some((half(clock)?, half(store)?)));
         match halves {
             Some((clock, store)) => Ok(Self { clock, store }),
-            None => Err(ParseVersionError {
-                text: text.chars().take(64).collect(),
-            }),
+            None => Err(ParseVersionError { text: text.chars().take(64).collect() }),
         }
     }
 }
 
 /// `from_str_radix` alone would take signs, capitals and any width: one version, one text.
 fn half(text: &str) -> Option<u64> {
-    let canonical = text.len() == DIGITS
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    canonical
-        .then(|| u64::from_str_radix(text, 16).ok())
-        .flatten()
+    let canonical = text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    canonical.then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
 #[cfg(test)]
@@ -107,12 +95,7 @@ mod tests {
             "018bcfe568000003_000000000000002a",
         ] {
             let refused = bad.parse::<Version>();
-            assert_eq!(
-                refused,
-                Err(ParseVersionError {
-                    text: bad.to_owned()
-                })
-            );
+            assert_eq!(refused, Err(ParseVersionError { text: bad.to_owned() }));
         }
     }
 

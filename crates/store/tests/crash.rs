@@ -17,24 +17,14 @@ const ROLE: &str = "STORE_VICTIM_ROLE";
 
 fn record(number: u64) -> Record {
     let value = number.to_be_bytes().repeat(1 + number as usize % 200);
-    Record::new(
-        format!("key {number}"),
-        Version {
-            clock: number,
-            store: 1,
-        },
-        value,
-    )
+    Record::new(format!("key {number}"), Version { clock: number, store: 1 }, value)
 }
 
 /// The command that runs [`victim`], through a shell that may first limit it.
 fn victim_command(dir: &Path, role: &str, limits: &str) -> Command {
     let mut command = Command::new("sh");
     command
-        .args([
-            "-c",
-            &format!("{limits} exec \"$0\" victim --exact --nocapture --include-ignored"),
-        ])
+        .args(["-c", &format!("{limits} exec \"$0\" victim --exact --nocapture --include-ignored")])
         .arg(env::current_exe().expect("this binary"))
         .env(DIR, dir)
         .env(ROLE, role);
@@ -48,10 +38,7 @@ fn victim() {
         return;
     };
     let store = Store::open(Path::new(&dir), SPACE).expect("opens");
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
     match role.as_str() {
         "writer" => runtime.block_on(write_for_ever(store)),
         "filler" => runtime.block_on(fill(store)),
@@ -65,10 +52,7 @@ async fn write_for_ever(store: Store) {
         let store = store.clone();
         tokio::spawn(async move {
             for number in (writer..).step_by(16) {
-                assert_eq!(
-                    store.put(record(number)).await,
-                    Ok(Put::Stored { durable: true })
-                );
+                assert_eq!(store.put(record(number)).await, Ok(Put::Stored { durable: true }));
                 let mut out = std::io::stdout().lock();
                 writeln!(out, "acknowledged {number}").expect("the parent listens");
             }
@@ -86,23 +70,11 @@ async fn fill(store: Store) {
             Ok(_) => println!("acknowledged {number}"),
             Err(error) => {
                 assert!(matches!(error, StoreError::Failed { .. }), "{error:?}");
-                assert_eq!(
-                    store.put(record(number + 1)).await,
-                    Err(error.clone()),
-                    "and stays so"
-                );
+                assert_eq!(store.put(record(number + 1)).await, Err(error.clone()), "and stays so");
                 assert_eq!(store.set_meta("name", b"blob"), Err(error.clone()));
                 assert_eq!(store.health(), Err(error));
-                assert_eq!(
-                    store.get(&record(0).key),
-                    Ok(Some(record(0))),
-                    "reads go on"
-                );
-                assert_eq!(
-                    store.get(&record(number).key),
-                    Ok(None),
-                    "and show nothing that was not acknowledged"
-                );
+                assert_eq!(store.get(&record(0).key), Ok(Some(record(0))), "reads go on");
+                assert_eq!(store.get(&record(number).key), Ok(None), "and show nothing that was not acknowledged");
                 println!("failed {number}");
                 return;
             }
@@ -119,10 +91,7 @@ fn a_killed_process_leaves_every_put_that_it_acknowledged() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut acknowledged = Vec::new();
     for round in 1..=3 {
-        let mut victim = victim_command(dir.path(), "writer", "")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("started");
+        let mut victim = victim_command(dir.path(), "writer", "").stdout(Stdio::piped()).spawn().expect("started");
         let lines = BufReader::new(victim.stdout.take().expect("piped")).lines();
         let mut heard = 0;
         for line in lines.map_while(Result::ok) {
@@ -136,28 +105,18 @@ fn a_killed_process_leaves_every_put_that_it_acknowledged() {
             }
         }
         victim.wait().expect("gone");
-        assert!(
-            heard >= 1_000 * round,
-            "killed while writing, not before: {heard}"
-        );
+        assert!(heard >= 1_000 * round, "killed while writing, not before: {heard}");
 
         let store = Store::open(dir.path(), SPACE).expect("opens after a kill");
         for number in &acknowledged {
-            assert_eq!(
-                store.get(&record(*number).key),
-                Ok(Some(record(*number))),
-                "round {round}"
-            );
+            assert_eq!(store.get(&record(*number).key), Ok(Some(record(*number))), "round {round}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_copy_of_the_directory_taken_while_it_is_open_has_every_acknowledged_put() {
-    let (dir, copy) = (
-        tempfile::tempdir().expect("a directory"),
-        tempfile::tempdir().expect("a directory"),
-    );
+    let (dir, copy) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
     let store = Store::open(dir.path(), SPACE).expect("opens");
     for number in 0..100 {
         store.put(record(number)).await.expect("put");
@@ -193,27 +152,13 @@ fn a_store_that_cannot_write_says_so_and_has_what_it_acknowledged() {
     drop(Store::open(dir.path(), SPACE).expect("opens"));
 
     let limits = "trap '' XFSZ; ulimit -f 512;";
-    let output = victim_command(dir.path(), "filler", limits)
-        .output()
-        .expect("ran");
+    let output = victim_command(dir.path(), "filler", limits).output().expect("ran");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{said}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let failed = said
-        .lines()
-        .find_map(|line| numbers(line, "failed "))
-        .expect("it failed in the end");
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let failed = said.lines().find_map(|line| numbers(line, "failed ")).expect("it failed in the end");
 
     let store = Store::open(dir.path(), SPACE).expect("opens once there is room");
-    assert_eq!(
-        said.lines()
-            .filter(|line| line.starts_with("acknowledged "))
-            .count() as u64,
-        failed
-    );
+    assert_eq!(said.lines().filter(|line| line.starts_with("acknowledged ")).count() as u64, failed);
     for number in 0..failed {
         assert_eq!(store.get(&record(number).key), Ok(Some(record(number))));
     }

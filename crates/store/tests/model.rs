@@ -32,15 +32,13 @@ const KEYS: u8 = 24;
 fn written() -> impl Strategy<Value = Written> {
     let value = proptest::option::weighted(0.8, proptest::collection::vec(any::<u8>(), 0..40));
     let expiry = proptest::option::of(0u64..50);
-    (0..KEYS, 0u64..12, 0u64..3, value, expiry).prop_map(
-        |(key, clock, store, value, expires_at_ms)| Written {
-            key,
-            clock,
-            store,
-            value,
-            expires_at_ms,
-        },
-    )
+    (0..KEYS, 0u64..12, 0u64..3, value, expiry).prop_map(|(key, clock, store, value, expires_at_ms)| Written {
+        key,
+        clock,
+        store,
+        value,
+        expires_at_ms,
+    })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -61,17 +59,9 @@ fn key(number: u8) -> Bytes {
 }
 
 fn record(written: &Written) -> Record {
-    let version = Version {
-        clock: written.clock,
-        store: written.store,
-    };
+    let version = Version { clock: written.clock, store: written.store };
     let value = written.value.clone().map(Bytes::from);
-    Record {
-        key: key(written.key),
-        version,
-        expires_at_ms: written.expires_at_ms,
-        value,
-    }
+    Record { key: key(written.key), version, expires_at_ms: written.expires_at_ms, value }
 }
 
 /// The plain map, and the store that must not differ from it.
@@ -92,14 +82,7 @@ impl Trial {
             None => Store::memory(space),
         };
         let number = store.number();
-        Self {
-            space,
-            dir,
-            store: Some(store),
-            number,
-            model: BTreeMap::new(),
-            meta: BTreeMap::new(),
-        }
+        Self { space, dir, store: Some(store), number, model: BTreeMap::new(), meta: BTreeMap::new() }
     }
 
     fn store(&self) -> &Store {
@@ -126,18 +109,13 @@ impl Trial {
 
     async fn put(&mut self, written: &[Written]) {
         let records: Vec<Record> = written.iter().map(record).collect();
-        let expected: Vec<Put> = records
-            .iter()
-            .map(|record| self.put_in_model(record.clone()))
-            .collect();
+        let expected: Vec<Put> = records.iter().map(|record| self.put_in_model(record.clone())).collect();
         assert_eq!(self.store().put_many(records).await, Ok(expected));
     }
 
     fn put_in_model(&mut self, mut record: Record) -> Put {
         record.expires_at_ms = record.expires_at_ms.filter(|_| record.value.is_some());
-        let stored = Put::Stored {
-            durable: self.dir.is_some(),
-        };
+        let stored = Put::Stored { durable: self.dir.is_some() };
         match self.model.get(&record.key) {
             Some(present) if present.version > record.version => Put::Superseded(present.version),
             Some(present) if present.version == record.version => stored,
@@ -149,25 +127,11 @@ impl Trial {
     }
 
     async fn erase(&mut self, entries: &[(u8, u64)]) {
-        let entries: Vec<(Bytes, Version)> = entries
-            .iter()
-            .map(|(number, clock)| {
-                (
-                    key(*number),
-                    Version {
-                        clock: *clock,
-                        store: 1,
-                    },
-                )
-            })
-            .collect();
+        let entries: Vec<(Bytes, Version)> =
+            entries.iter().map(|(number, clock)| (key(*number), Version { clock: *clock, store: 1 })).collect();
         let mut expected = 0;
         for (key, upto) in &entries {
-            if self
-                .model
-                .get(key)
-                .is_some_and(|record| record.version <= *upto)
-            {
+            if self.model.get(key).is_some_and(|record| record.version <= *upto) {
                 self.model.remove(key);
                 expected += 1;
             }
@@ -177,31 +141,19 @@ impl Trial {
 
     /// Which records a limited sweep takes is the engine's affair, how many is not; the next one takes the rest.
     async fn expire(&mut self, now_ms: u64, limit: usize) {
-        let due: Vec<&mut Record> = self
-            .model
-            .values_mut()
-            .filter(|record| !record.is_tombstone() && !record.is_live(now_ms))
-            .collect();
+        let due: Vec<&mut Record> =
+            self.model.values_mut().filter(|record| !record.is_tombstone() && !record.is_live(now_ms)).collect();
         let first = due.len().min(limit);
         let rest = due.len() - first;
-        due.into_iter()
-            .for_each(|record| (record.value, record.expires_at_ms) = (None, None));
+        due.into_iter().for_each(|record| (record.value, record.expires_at_ms) = (None, None));
         assert_eq!(self.store().expire(now_ms, limit).await, Ok(first as u64));
-        assert_eq!(
-            self.store().expire(now_ms, usize::MAX).await,
-            Ok(rest as u64)
-        );
+        assert_eq!(self.store().expire(now_ms, usize::MAX).await, Ok(rest as u64));
         assert_eq!(self.store().expire(now_ms, usize::MAX).await, Ok(0));
     }
 
     fn list(&self, range: Range, page: usize) {
         // In the spec's own words: by distance from the start (the start itself being last), then by key.
-        let distance = |id: Id| {
-            range
-                .after
-                .distance_to(id)
-                .minus(self.space.zero().plus_power(0))
-        };
+        let distance = |id: Id| range.after.distance_to(id).minus(self.space.zero().plus_power(0));
         let mut expected: Vec<Listed> = self
             .model
             .values()
@@ -212,15 +164,9 @@ impl Trial {
 
         let (mut found, mut after): (Vec<Listed>, Option<Cursor>) = (Vec::new(), None);
         loop {
-            let got = self
-                .store()
-                .list(range, after.as_ref(), page)
-                .expect("listed");
+            let got = self.store().list(range, after.as_ref(), page).expect("listed");
             assert!(got.entries.len() <= page.max(1));
-            assert!(
-                got.next.is_none() || got.entries.len() == page.max(1),
-                "only the last page is short"
-            );
+            assert!(got.next.is_none() || got.entries.len() == page.max(1), "only the last page is short");
             found.extend(got.entries);
             after = got.next;
             if after.is_none() {
@@ -241,10 +187,7 @@ impl Trial {
         let store = self.store();
         assert_eq!(store.number(), self.number);
         for number in 0..KEYS {
-            assert_eq!(
-                store.get(&key(number)),
-                Ok(self.model.get(&key(number)).cloned())
-            );
+            assert_eq!(store.get(&key(number)), Ok(self.model.get(&key(number)).cloned()));
         }
         for name in ["blob 0", "blob 1", "blob 2", "blob"] {
             assert_eq!(store.meta(name), Ok(self.meta.get(name).cloned()));
@@ -253,11 +196,7 @@ impl Trial {
         let expected = Stats {
             keys: live().count() as u64,
             bytes: live().map(|record| record.byte_len() as u64).sum(),
-            tombstones: self
-                .model
-                .values()
-                .filter(|record| record.is_tombstone())
-                .count() as u64,
+            tombstones: self.model.values().filter(|record| record.is_tombstone()).count() as u64,
         };
         assert_eq!(store.stats(), expected);
         self.list(Range::full(self.space.zero()), 5);
@@ -275,9 +214,7 @@ fn listed(space: Space, record: &Record) -> Listed {
 }
 
 fn follow(space: Space, durable: bool, steps: &[Step]) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
         let mut trial = Trial::new(space, durable);
         for step in steps {
@@ -291,8 +228,7 @@ fn follow(space: Space, durable: bool, steps: &[Step]) {
 
 /// Few bits, so that keys share identifiers; few more than shards; all.
 fn spaces() -> impl Strategy<Value = Space> {
-    prop_oneof![Just(3), Just(5), Just(8), Just(160)]
-        .prop_map(|bits| Space::new(bits).expect("a width"))
+    prop_oneof![Just(3), Just(5), Just(8), Just(160)].prop_map(|bits| Space::new(bits).expect("a width"))
 }
 
 proptest! {

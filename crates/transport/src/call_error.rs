@@ -34,33 +34,24 @@ impl CallError {
 
     /// A reply that makes no sense.
     pub(crate) fn bad_reply(addr: &Addr, error: &Malformed) -> Self {
-        CallError::Refused(Refusal::Malformed(format!(
-            "the reply of {addr} makes no sense: {error}"
-        )))
+        CallError::Refused(Refusal::Malformed(format!("the reply of {addr} makes no sense: {error}")))
     }
 
     /// A call that ended in a status: one that the other side sent, or one that stands for a broken connection.
     pub(crate) fn from_status(addr: &Addr, path: &str, status: &Status) -> Self {
         if status.source().is_some() {
-            return CallError::Unreachable(format!(
-                "the connection to {addr} broke: {}",
-                status.message()
-            ));
+            return CallError::Unreachable(format!("the connection to {addr} broke: {}", status.message()));
         }
         let message = || status.message().to_owned();
         match status.code() {
-            Code::InvalidArgument | Code::OutOfRange => {
-                CallError::Refused(Refusal::Malformed(message()))
-            }
+            Code::InvalidArgument | Code::OutOfRange => CallError::Refused(Refusal::Malformed(message())),
             Code::FailedPrecondition => CallError::Mismatch(message()),
-            Code::Unimplemented => CallError::Mismatch(format!(
-                "{addr} does not serve {path}: another protocol or version"
-            )),
+            Code::Unimplemented => {
+                CallError::Mismatch(format!("{addr} does not serve {path}: another protocol or version"))
+            }
             Code::ResourceExhausted => CallError::Refused(Refusal::Busy),
             Code::DeadlineExceeded => CallError::TimedOut,
-            code => {
-                CallError::Unreachable(format!("{addr} answered {code:?}: {}", status.message()))
-            }
+            code => CallError::Unreachable(format!("{addr} answered {code:?}: {}", status.message())),
         }
     }
 }

@@ -79,8 +79,6 @@ impl<U: Message + Default> Decoder for CheckedDecoder<U> {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         let read = U::decode(buffer);
-        read.map(Some).map_err(|error| {
-            Status::invalid_argument(format!("the message can't be read: {error}"))
-        })
+        read.map(Some).map_err(|error| Status::invalid_argument(format!("the message can't be read: {error}")))
     }
 }

@@ -95,9 +95,7 @@ impl Pulse {
 
     fn now(&self) -> u64 {
         // Never 0, which stands for "not yet".
-        u64::try_from(self.opened.elapsed().as_micros())
-            .unwrap_or(u64::MAX)
-            .max(1)
+        u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
     }
 }
 
@@ -130,11 +128,7 @@ impl AsyncRead for Listened {
 }
 
 impl AsyncWrite for Listened {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 

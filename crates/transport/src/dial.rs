@@ -25,11 +25,8 @@ pub(crate) enum DialError {
 /// Opens a connection within `connect_timeout`.
 pub(crate) async fn dial(addr: &Addr, config: &PoolConfig) -> Result<Connection, DialError> {
     let deadline = Instant::now() + config.connect_timeout;
-    let refused =
-        |error: std::io::Error| DialError::Refused(format!("{addr} can't be reached: {error}"));
-    let resolved = timeout_at(deadline, lookup_host(addr.as_str()))
-        .await
-        .map_err(|_| DialError::TimedOut)?;
+    let refused = |error: std::io::Error| DialError::Refused(format!("{addr} can't be reached: {error}"));
+    let resolved = timeout_at(deadline, lookup_host(addr.as_str())).await.map_err(|_| DialError::TimedOut)?;
     let sockets: Vec<SocketAddr> = resolved.map_err(refused)?.collect();
     let stream = connect(addr, &sockets, deadline).await?;
     stream.set_nodelay(true).map_err(refused)?;
@@ -55,11 +52,7 @@ pub(crate) async fn dial(addr: &Addr, config: &PoolConfig) -> Result<Connection,
 }
 
 /// Tries one address after the other; each gets its share of the time that is left.
-async fn connect(
-    addr: &Addr,
-    sockets: &[SocketAddr],
-    deadline: Instant,
-) -> Result<TcpStream, DialError> {
+async fn connect(addr: &Addr, sockets: &[SocketAddr], deadline: Instant) -> Result<TcpStream, DialError> {
     let mut failed = DialError::Refused(format!("{addr} has no address"));
     for (tried, socket) in sockets.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());

@@ -27,18 +27,8 @@ pub(crate) async fn exchange(
     message_len_max: usize,
     deadline: Instant,
 ) -> Exchanged {
-    let Ok(origin) = Uri::builder()
-        .scheme("http")
-        .authority(addr.as_str())
-        .path_and_query("/")
-        .build()
-    else {
-        return (
-            Err(CallError::Unreachable(format!(
-                "`{addr}` is not an address that can be dialled"
-            ))),
-            None,
-        );
+    let Ok(origin) = Uri::builder().scheme("http").authority(addr.as_str()).path_and_query("/").build() else {
+        return (Err(CallError::Unreachable(format!("`{addr}` is not an address that can be dialled"))), None);
     };
     let mut retried = false;
     loop {
@@ -48,13 +38,7 @@ pub(crate) async fn exchange(
         };
         let begun = Instant::now();
         connection.pulse().on_call();
-        let sent = send(
-            connection.clone(),
-            origin.clone(),
-            path,
-            body.clone(),
-            message_len_max,
-        );
+        let sent = send(connection.clone(), origin.clone(), path, body.clone(), message_len_max);
         let error = match timeout_at(deadline, sent).await {
             Ok(Ok(reply)) => return (Ok(reply), (!opened).then(|| begun.elapsed())),
             Ok(Err(status)) => status,
@@ -79,21 +63,14 @@ async fn send(
     body: Bytes,
     message_len_max: usize,
 ) -> Result<Bytes, Status> {
-    let mut stub = tonic::client::Grpc::with_origin(connection, origin)
-        .max_decoding_message_size(message_len_max);
-    stub.ready()
-        .await
-        .map_err(|error| Status::from_error(Box::new(error)))?;
-    let reply = stub
-        .unary(Request::new(body), PathAndQuery::from_static(path), Plain)
-        .await?;
+    let mut stub = tonic::client::Grpc::with_origin(connection, origin).max_decoding_message_size(message_len_max);
+    stub.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
+    let reply = stub.unary(Request::new(body), PathAndQuery::from_static(path), Plain).await?;
     Ok(reply.into_inner())
 }
 
 /// The request was still waiting for its turn when the connection closed.
 fn was_never_sent(status: &Status) -> bool {
-    let source = status
-        .source()
-        .and_then(|source| source.downcast_ref::<hyper::Error>());
+    let source = status.source().and_then(|source| source.downcast_ref::<hyper::Error>());
     source.is_some_and(|error| error.is_canceled() || error.is_closed())
 }

@@ -24,18 +24,12 @@ pub use connection::Connection;
 pub use limits::Limits;
 pub use peer_client::PeerClient;
 pub use pool::{Pool, PoolConfig};
-pub use serve::{
-    AdminService, Health, KvError, KvService, PeerService, ServeError, Server, reason,
-};
+pub use serve::{AdminService, Health, KvError, KvService, PeerService, ServeError, Server, reason};
 pub use tonic::{Code, Status};
 pub use wire::Here;
 
 /// Messages and the users' stubs, package `dht.v1`.
-#[allow(
-    missing_docs,
-    clippy::all,
-    reason = "generated; the documentation is in the .proto files"
-)]
+#[allow(missing_docs, clippy::all, reason = "generated; the documentation is in the .proto files")]
 pub mod v1 {
     pub use wire::v1::*;
     include!(concat!(env!("OUT_DIR"), "/client/dht.v1.rs"));

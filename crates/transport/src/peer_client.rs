@@ -6,8 +6,7 @@ use overlay::{Addr, Envelope, Peer, RingId};
 use parking_lot::RwLock;
 use tokio::time::Instant;
 use wire::records::{
-    Execute, Fetch, FetchReply, List, ListReply, Offer, OfferReply, Outcome, Read, ReadReply,
-    Store, StoreReply,
+    Execute, Fetch, FetchReply, List, ListReply, Offer, OfferReply, Outcome, Read, ReadReply, Store, StoreReply,
 };
 use wire::{Call, Here, StorageEnvelope, WireProtocol};
 
@@ -34,16 +33,8 @@ struct Own {
 impl PeerClient {
     /// For the node `me`, whose store was born with the number `store`.
     pub fn new(pool: Pool, here: Here, me: Peer, store: u64, limits: &Limits) -> Self {
-        let own = Own {
-            here,
-            me: RwLock::new(me),
-            store,
-            message_len_max: limits.message_len_max(),
-        };
-        Self {
-            pool,
-            own: Arc::new(own),
-        }
+        let own = Own { here, me: RwLock::new(me), store, message_len_max: limits.message_len_max() };
+        Self { pool, own: Arc::new(own) }
     }
 
     /// The node has taken a new incarnation: storage calls say so from now on.
@@ -152,15 +143,8 @@ impl PeerClient {
         call: &C,
         timeout: Duration,
     ) -> Result<C::Reply, CallError> {
-        let envelope = Envelope {
-            from: self.own.me.read().clone(),
-            to: Some(to.clone()),
-            ring,
-        };
-        let envelope = StorageEnvelope {
-            envelope,
-            store: self.own.store,
-        };
+        let envelope = Envelope { from: self.own.me.read().clone(), to: Some(to.clone()), ring };
+        let envelope = StorageEnvelope { envelope, store: self.own.store };
         self.ask(&to.addr, &envelope, call, timeout).await.0
     }
 
@@ -174,15 +158,7 @@ impl PeerClient {
         let deadline = Instant::now() + timeout;
         let path = call.path();
         let body = Bytes::from(call.encode(&self.own.here.cluster, envelope));
-        let (reply, rtt) = exchange(
-            &self.pool,
-            addr,
-            path,
-            body,
-            self.own.message_len_max,
-            deadline,
-        )
-        .await;
+        let (reply, rtt) = exchange(&self.pool, addr, path, body, self.own.message_len_max, deadline).await;
         let read = |body| match C::decode_reply(path, body, self.own.here.space) {
             Ok(reply) => reply.map_err(CallError::Refused),
             Err(error) => Err(CallError::bad_reply(addr, &error)),

@@ -89,28 +89,15 @@ enum Found {
 impl Pool {
     /// No connections yet.
     pub fn new(config: PoolConfig) -> Self {
-        let slots = Slots {
-            by_addr: HashMap::new(),
-            swept: Instant::now(),
-            dials: 0,
-        };
-        Self {
-            inner: Arc::new(Inner {
-                config,
-                slots: Mutex::new(slots),
-            }),
-        }
+        let slots = Slots { by_addr: HashMap::new(), swept: Instant::now(), dials: 0 };
+        Self { inner: Arc::new(Inner { config, slots: Mutex::new(slots) }) }
     }
 
     /// A connection to `addr`, and whether it was opened for this (then a round trip over it says
     /// nothing about the network).
     ///
     /// Errors are [`CallError::TimedOut`] and [`CallError::Unreachable`].
-    pub async fn connect(
-        &self,
-        addr: &Addr,
-        deadline: Instant,
-    ) -> Result<(Connection, bool), CallError> {
+    pub async fn connect(&self, addr: &Addr, deadline: Instant) -> Result<(Connection, bool), CallError> {
         loop {
             let (dial, mine) = match self.find(addr) {
                 Found::Open(connection) => return Ok((connection, false)),
@@ -163,10 +150,7 @@ impl Pool {
                 return Found::Open(connection.clone());
             }
             Some(Slot::Dialing { dial, .. }) => {
-                return Found::Dialing {
-                    dial: dial.clone(),
-                    mine: false,
-                };
+                return Found::Dialing { dial: dial.clone(), mine: false };
             }
             _ => {}
         }
@@ -174,13 +158,7 @@ impl Pool {
         slots.dials += 1;
         let number = slots.dials;
         let dial = self.begin(addr.clone(), number);
-        slots.by_addr.insert(
-            addr.clone(),
-            Slot::Dialing {
-                number,
-                dial: dial.clone(),
-            },
-        );
+        slots.by_addr.insert(addr.clone(), Slot::Dialing { number, dial: dial.clone() });
         Found::Dialing { dial, mine: true }
     }
 
@@ -193,9 +171,7 @@ impl Pool {
             result
         });
         // A task ends without a result only when the runtime shuts down.
-        async { task.await.unwrap_or(Err(DialError::TimedOut)) }
-            .boxed()
-            .shared()
+        async { task.await.unwrap_or(Err(DialError::TimedOut)) }.boxed().shared()
     }
 
     fn end(&self, addr: &Addr, number: u64, result: &Result<Connection, DialError>) {
@@ -226,9 +202,7 @@ impl Slots {
         }
         self.swept = Instant::now();
         self.by_addr.retain(|_, slot| match slot {
-            Slot::Open(connection) => {
-                !connection.is_closed() && connection.pulse().idle() < config.idle_max
-            }
+            Slot::Open(connection) => !connection.is_closed() && connection.pulse().idle() < config.idle_max,
             Slot::Dialing { .. } => true,
         });
     }

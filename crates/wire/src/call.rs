@@ -27,11 +27,7 @@ pub trait Call: Sized {
     fn encode_reply(path: &str, reply: &Result<Self::Reply, Refusal>) -> Option<Vec<u8>>;
 
     /// Reads a reply to a request that went out under `path`.
-    fn decode_reply(
-        path: &str,
-        body: Bytes,
-        space: Space,
-    ) -> Result<Result<Self::Reply, Refusal>, Malformed>;
+    fn decode_reply(path: &str, body: Bytes, space: Space) -> Result<Result<Self::Reply, Refusal>, Malformed>;
 }
 
 /// What this node expects of whoever calls it.
@@ -55,9 +51,6 @@ pub struct StorageEnvelope {
 impl StorageEnvelope {
     /// The caller as a holder of copies.
     pub fn member(&self) -> Member {
-        Member {
-            peer: self.envelope.from.clone(),
-            store: self.store,
-        }
+        Member { peer: self.envelope.from.clone(), store: self.store }
     }
 }

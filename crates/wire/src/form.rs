@@ -15,11 +15,7 @@ pub trait WireForm: Sized {
 }
 
 /// A field that has to be there.
-pub(crate) fn required<T: WireForm>(
-    name: &str,
-    field: Option<T::Message>,
-    space: Space,
-) -> Result<T, Malformed> {
+pub(crate) fn required<T: WireForm>(name: &str, field: Option<T::Message>, space: Space) -> Result<T, Malformed> {
     let message = field.ok_or_else(|| Malformed::missing(name))?;
     T::from_message(message, space).map_err(|error| error.within(name))
 }
@@ -30,10 +26,7 @@ pub(crate) fn optional<T: WireForm>(
     field: Option<T::Message>,
     space: Space,
 ) -> Result<Option<T>, Malformed> {
-    field
-        .map(|message| T::from_message(message, space))
-        .transpose()
-        .map_err(|error| error.within(name))
+    field.map(|message| T::from_message(message, space)).transpose().map_err(|error| error.within(name))
 }
 
 /// A list of at most `limit`.
@@ -44,9 +37,8 @@ pub(crate) fn list<T: WireForm>(
     space: Space,
 ) -> Result<Vec<T>, Malformed> {
     bounded(name, field.len(), limit)?;
-    let read = |(index, message)| {
-        T::from_message(message, space).map_err(|error| error.within(&format!("{name}[{index}]")))
-    };
+    let read =
+        |(index, message)| T::from_message(message, space).map_err(|error| error.within(&format!("{name}[{index}]")));
     field.into_iter().enumerate().map(read).collect()
 }
 
@@ -55,10 +47,7 @@ pub(crate) fn bounded(name: &str, length: usize, limit: usize) -> Result<(), Mal
     if length <= limit {
         return Ok(());
     }
-    Err(Malformed::new(
-        name,
-        format_args!("has {length} entries, the limit is {limit}"),
-    ))
+    Err(Malformed::new(name, format_args!("has {length} entries, the limit is {limit}")))
 }
 
 /// As messages.

@@ -25,15 +25,10 @@ pub use malformed::{Malformed, Rejected};
 pub use protocol::WireProtocol;
 
 /// The generated messages, package `dht.v1`.
-#[allow(
-    missing_docs,
-    clippy::all,
-    reason = "generated; the documentation is in the .proto files"
-)]
+#[allow(missing_docs, clippy::all, reason = "generated; the documentation is in the .proto files")]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/dht.v1.rs"));
 }
 
 /// The encoded descriptor of package `dht.v1`, for server reflection.
-pub const FILE_DESCRIPTOR_SET: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/dht.v1.descriptors.bin"));
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/dht.v1.descriptors.bin"));

@@ -15,10 +15,7 @@ pub struct Malformed {
 impl Malformed {
     /// `field` and what is wrong with it.
     pub fn new(field: impl Into<String>, why: impl fmt::Display) -> Self {
-        Self {
-            field: field.into(),
-            why: why.to_string(),
-        }
+        Self { field: field.into(), why: why.to_string() }
     }
 
     /// `field` has to be there.
@@ -29,10 +26,7 @@ impl Malformed {
     /// The same, seen from the message that holds it as `parent`.
     #[must_use]
     pub fn within(self, parent: &str) -> Self {
-        Self {
-            field: format!("{parent}.{}", self.field),
-            why: self.why,
-        }
+        Self { field: format!("{parent}.{}", self.field), why: self.why }
     }
 }
 

@@ -26,27 +26,16 @@ pub trait WireProtocol:
     fn encode_request(request: &Self::Request, envelope: v1::Envelope) -> Vec<u8>;
 
     /// Reads a request that arrived under `path`.
-    fn decode_request(
-        path: &str,
-        body: Bytes,
-        here: &Here,
-    ) -> Result<(Envelope, Self::Request), Rejected>;
+    fn decode_request(path: &str, body: Bytes, here: &Here) -> Result<(Envelope, Self::Request), Rejected>;
 
     /// The reply's message in bytes; `None` when it is not one to `path`.
     fn encode_response(path: &str, response: &Result<Self::Response, Refusal>) -> Option<Vec<u8>>;
 
     /// Reads a reply to a request that went out under `path`.
-    fn decode_response(
-        path: &str,
-        body: Bytes,
-        space: Space,
-    ) -> Result<Result<Self::Response, Refusal>, Malformed>;
+    fn decode_response(path: &str, body: Bytes, space: Space) -> Result<Result<Self::Response, Refusal>, Malformed>;
 
     /// The routing state for `dht table`; `rtt` tells a peer's smoothed round trip, where one is known.
-    fn table(
-        table: &Self::Table,
-        rtt: &dyn Fn(&Peer) -> Option<Duration>,
-    ) -> v1::table_response::Table;
+    fn table(table: &Self::Table, rtt: &dyn Fn(&Peer) -> Option<Duration>) -> v1::table_response::Table;
 }
 
 const HELLO: &str = "/dht.v1.Membership/Hello";
@@ -96,18 +85,11 @@ impl<P: WireProtocol> Call for Request<P> {
     fn encode_reply(path: &str, reply: &Result<Response<P>, Refusal>) -> Option<Vec<u8>> {
         Some(match (path, reply) {
             (HELLO, Ok(Response::Hello(reply))) => reply.to_message().encode_to_vec(),
-            (HELLO, Err(refusal)) => v1::HelloResponse {
-                refusal: Some(refusal.to_message()),
-                ..Default::default()
+            (HELLO, Err(refusal)) => {
+                v1::HelloResponse { refusal: Some(refusal.to_message()), ..Default::default() }.encode_to_vec()
             }
-            .encode_to_vec(),
-            (DEPART, Ok(Response::Departed)) => {
-                v1::DepartResponse { refusal: None }.encode_to_vec()
-            }
-            (DEPART, Err(refusal)) => v1::DepartResponse {
-                refusal: Some(refusal.to_message()),
-            }
-            .encode_to_vec(),
+            (DEPART, Ok(Response::Departed)) => v1::DepartResponse { refusal: None }.encode_to_vec(),
+            (DEPART, Err(refusal)) => v1::DepartResponse { refusal: Some(refusal.to_message()) }.encode_to_vec(),
             (HELLO | DEPART, _) | (_, Ok(Response::Hello(_) | Response::Departed)) => return None,
             (_, Ok(Response::Protocol(response))) => {
                 return P::encode_response(path, &Ok(response.clone()));
@@ -116,18 +98,13 @@ impl<P: WireProtocol> Call for Request<P> {
         })
     }
 
-    fn decode_reply(
-        path: &str,
-        body: Bytes,
-        space: Space,
-    ) -> Result<Result<Response<P>, Refusal>, Malformed> {
+    fn decode_reply(path: &str, body: Bytes, space: Space) -> Result<Result<Response<P>, Refusal>, Malformed> {
         match path {
             HELLO => {
                 let mut message: v1::HelloResponse = parse(body)?;
                 match refusal(message.refusal.take(), space)? {
                     Some(refusal) => Ok(Err(refusal)),
-                    None => WireForm::from_message(message, space)
-                        .map(|reply| Ok(Response::Hello(reply))),
+                    None => WireForm::from_message(message, space).map(|reply| Ok(Response::Hello(reply))),
                 }
             }
             DEPART => {
@@ -141,6 +118,5 @@ impl<P: WireProtocol> Call for Request<P> {
 
 /// Bytes that are no message of this kind at all.
 pub(crate) fn parse<M: Message + Default>(body: Bytes) -> Result<M, Malformed> {
-    M::decode(body)
-        .map_err(|error| Malformed::new("the message", format_args!("can't be read: {error}")))
+    M::decode(body).map_err(|error| Malformed::new("the message", format_args!("can't be read: {error}")))
 }

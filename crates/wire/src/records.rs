@@ -45,9 +45,7 @@ impl Operation {
     /// The key that it is about.
     pub fn key(&self) -> &Bytes {
         match self {
-            Operation::Put { key, .. } | Operation::Get { key } | Operation::Delete { key, .. } => {
-                key
-            }
+            Operation::Put { key, .. } | Operation::Get { key } | Operation::Delete { key, .. } => key,
         }
     }
 
@@ -157,14 +155,9 @@ impl Reason {
 
     /// Reads [`Reason::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        [
-            Reason::Joining,
-            Reason::Quorum,
-            Reason::Unreachable,
-            Reason::Leaving,
-        ]
-        .into_iter()
-        .find(|reason| reason.as_str() == text)
+        [Reason::Joining, Reason::Quorum, Reason::Unreachable, Reason::Leaving]
+            .into_iter()
+            .find(|reason| reason.as_str() == text)
     }
 }
 

@@ -71,10 +71,14 @@ fn a_promise_is_on_disk_and_an_acceptance_in_force_before_it_is_told() {
     let mut control = acceptor();
     effects(&mut control);
     ask(&mut control, prepare(0, 0, ballot(1, 10)));
-    let [Effect::Persist(pieces)] = &effects(&mut control)[..] else { panic!("a promise is kept, and is all there is") };
+    let [Effect::Persist(pieces)] = &effects(&mut control)[..] else {
+        panic!("a promise is kept, and is all there is")
+    };
     assert_eq!(pieces[0].promised, Some(ballot(1, 10)));
     ask(&mut control, accept(0, 0, ballot(1, 10), set(5, &[20, 10, 30])));
-    let [Effect::Persist(pieces), Effect::Publish(holdings)] = &effects(&mut control)[..] else { panic!("in this order") };
+    let [Effect::Persist(pieces), Effect::Publish(holdings)] = &effects(&mut control)[..] else {
+        panic!("in this order")
+    };
     assert!(pieces[0].accepted.is_some() && holdings.ranges[0].fenced);
 }
 
@@ -82,7 +86,9 @@ fn a_promise_is_on_disk_and_an_acceptance_in_force_before_it_is_told() {
 fn promises_survive_a_restart() {
     let mut control = acceptor();
     ask(&mut control, prepare(0, 0, ballot(7, 10)));
-    let Some(Effect::Persist(disk)) = effects(&mut control).into_iter().rfind(|effect| matches!(effect, Effect::Persist(_))) else {
+    let Some(Effect::Persist(disk)) =
+        effects(&mut control).into_iter().rfind(|effect| matches!(effect, Effect::Persist(_)))
+    else {
         panic!("nothing was kept")
     };
     let mut again = Control::new(member(20), config(), disk, 2);
@@ -127,7 +133,7 @@ fn a_primary_lets_in_only_newcomers_that_are_synced() {
     control.found(NOW, overlay::RingId { started_ms: 1, starter: id(20) });
     let whole = range(0, 0);
     let newcomer = member(10);
-    let mut vote = |control: &mut Control, round| {
+    let vote = |control: &mut Control, round| {
         let request = Request::Prepare { range: whole, after: 1, ballot: ballot(round, 10) };
         control.serve(NOW, &newcomer, request);
         let request = Request::Accept { range: whole, after: 1, ballot: ballot(round, 10), set: set(2, &[10, 20]) };
@@ -139,7 +145,10 @@ fn a_primary_lets_in_only_newcomers_that_are_synced() {
     assert_eq!(ask(&mut control, Request::Synced { range: whole, number: 1 }), Answer::Done);
     assert!(control.drop_learner(NOW, whole, 1, &member(10)));
     assert!(matches!(vote(&mut control, 3), Answer::No(_)), "dropped");
-    assert!(matches!(ask(&mut control, Request::Synced { range: whole, number: 1 }), Answer::No(_)), "dropped is dropped");
+    assert!(
+        matches!(ask(&mut control, Request::Synced { range: whole, number: 1 }), Answer::No(_)),
+        "dropped is dropped"
+    );
     assert!(matches!(ask(&mut control, Request::Register { range: whole, number: 1 }), Answer::No(_)), "too soon");
 }
 

@@ -1,13 +1,31 @@
-//! What must hold once the world has been left alone for a while.
+//! What must never happen, and what must hold once the world has been left alone for a while.
 
 use std::collections::BTreeSet;
 
-use replica::Role;
+use replica::{Piece, Role};
 use ring::Id;
 
 use crate::world::{SECOND, World};
 
 impl World {
+    /// No identifier ever has two different sets of the same number, unless survivors made them.
+    pub(crate) fn check_history(&mut self, pieces: &[Piece]) {
+        let ids: Vec<Id> = self.ids().collect();
+        for piece in pieces {
+            assert!(!piece.set.members.is_empty());
+            let members: Vec<(Id, u64)> =
+                piece.set.members.iter().map(|member| (member.peer.id, member.store)).collect();
+            if piece.set.forced {
+                self.excused |= self.config.replicas > 0;
+                continue;
+            }
+            for id in ids.iter().filter(|id| piece.range.contains(**id)) {
+                let before = self.history.entry((*id, piece.set.number)).or_insert_with(|| members.clone());
+                assert_eq!(*before, members, "seed {}: two sets of number {} for {id}", self.seed, piece.set.number);
+            }
+        }
+    }
+
     fn ids(&self) -> impl Iterator<Item = Id> + use<> {
         let space = self.space;
         (0..1u64 << space.bits()).map(move |place| space.id(place).unwrap())
@@ -67,6 +85,7 @@ impl World {
         self.weather.lost = 0;
         self.weather.repeated = 0;
         self.weather.crash_within = 0;
+        self.weather.remembered = 0;
         let seed = self.seed;
         self.heal_sets();
         let placed = self.run_until(60 * SECOND, |world| world.misplaced().is_none());

@@ -57,7 +57,11 @@ impl World {
 
     fn listing(&self, node: usize, range: Range) -> Vec<(u64, u64)> {
         let versions = &self.nodes[node].records.versions;
-        versions.iter().filter(|(key, _)| range.contains(self.key_id(**key))).map(|(key, version)| (*key, *version)).collect()
+        versions
+            .iter()
+            .filter(|(key, _)| range.contains(self.key_id(**key)))
+            .map(|(key, version)| (*key, *version))
+            .collect()
     }
 
     fn newer(&mut self, node: usize, range: Range, set: Set) {
@@ -181,9 +185,18 @@ impl World {
         // Both ways, as the daemon does: what the member has newer comes here first.
         let target = to.clone();
         let under = set.clone();
+        let before = self.listing(node, range);
         self.list(node, &to, range, under, move |world, result| {
             if result != Some(true) {
                 return world.job_done(node, id, Err("not listed".into()));
+            }
+            if world.listing(node, range) != before {
+                // What the member had newer, the other members lack, perhaps.
+                let now = world.time();
+                for member in set.members.iter().skip(1).filter(|member| !member.is(&target)) {
+                    world.nodes[node].control.on_lagging(now, range, set.number, member);
+                }
+                world.effects(node);
             }
             let entries = world.listing(node, range);
             world.store_at(node, &target, set.number, entries, move |world, result| {
@@ -231,12 +244,14 @@ impl World {
 
     // Clients.
 
-    /// The primary of a key as far as the nodes know, followed from the owner.
+    /// The primary of a key as far as the nodes know, followed from the owner, or from anywhere.
     fn primary_of(&mut self, key: u64) -> Option<(usize, Holding)> {
         let id = self.key_id(key);
         let ring = self.ring();
-        let asked = ring.get(self.rng_below(ring.len()))?;
-        let mut node = *self.owners_seen_by(*asked, id).first()?;
+        let asked = *ring.get(self.rng_below(ring.len()))?;
+        // Some clients remember where they were served last, right or wrong.
+        let mut node =
+            if self.chance(self.weather.remembered) { asked } else { *self.owners_seen_by(asked, id).first()? };
         for _ in 0..4 {
             let holding = self.nodes[node].holdings.find(id)?.clone();
             match holding.role {
@@ -255,11 +270,19 @@ impl World {
         let Some((node, holding)) = self.primary_of(key) else { return };
         self.versions += 1;
         let version = self.versions;
+        let floor = self.floor.get(&key).copied().unwrap_or(0);
+        let own = self.nodes[node].records.versions.get(&key).copied().unwrap_or(0);
         if !self.nodes[node].records.put(key, version) {
             return;
         }
-        self.replicate(node, holding, key, version, |world, key, version| {
+        self.replicate(node, holding, key, version, move |world, key, version| {
             world.log(|| format!("written {key} = {version}"));
+            // A condition is judged by the primary's own copy.
+            assert!(
+                own >= floor || world.excused,
+                "seed {}: primary {node} had {own} of key {key} when {floor} had been acknowledged or read",
+                world.seed
+            );
             world.writes_done += 1;
             let floor = world.floor.entry(key).or_insert(0);
             *floor = version.max(*floor);
@@ -428,11 +451,8 @@ impl World {
         let id = self.key_id(key);
         let process = &self.nodes[node];
         let held = process.holdings.find(id).is_some_and(|holding| holding.role != Role::Outside);
-        let fetched = process
-            .records
-            .fetched
-            .iter()
-            .any(|(range, at)| self.now - at < KEEP_FETCHED && range.contains(id));
+        let fetched =
+            process.records.fetched.iter().any(|(range, at)| self.now - at < KEEP_FETCHED && range.contains(id));
         !held && !fetched
     }
 

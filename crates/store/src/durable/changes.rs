@@ -51,11 +51,7 @@ impl Change {
 
 impl<'a> Changes<'a> {
     pub(super) fn new(trees: &'a Trees) -> Self {
-        Self {
-            trees,
-            places: BTreeMap::new(),
-            stray: Vec::new(),
-        }
+        Self { trees, places: BTreeMap::new(), stray: Vec::new() }
     }
 
     /// All or none: nothing is changed before everything has been read.
@@ -84,12 +80,7 @@ impl<'a> Changes<'a> {
     }
 
     /// Expires up to `limit` records that the index has between the two moments, ends included.
-    pub(super) fn expire(
-        &mut self,
-        from_ms: u64,
-        now_ms: u64,
-        limit: usize,
-    ) -> Result<u64, StoreError> {
+    pub(super) fn expire(&mut self, from_ms: u64, now_ms: u64, limit: usize) -> Result<u64, StoreError> {
         let mut expired = 0;
         for (at_ms, place) in self.trees.due(from_ms, now_ms, limit)? {
             if let Err(error) = self.load(&place) {
@@ -114,13 +105,7 @@ impl<'a> Changes<'a> {
     fn load(&mut self, place: &Place) -> Result<(), StoreError> {
         if !self.places.contains_key(place) {
             let before = self.trees.head(place)?;
-            self.places.insert(
-                place.clone(),
-                Change {
-                    before,
-                    now: State::Untouched,
-                },
-            );
+            self.places.insert(place.clone(), Change { before, now: State::Untouched });
         }
         Ok(())
     }
@@ -137,10 +122,7 @@ impl<'a> Changes<'a> {
 
     /// The soonest expiry among what is written.
     pub(super) fn next_due_ms(&self) -> Option<u64> {
-        self.places
-            .values()
-            .filter_map(|change| change.head()?.expires_at_ms)
-            .min()
+        self.places.values().filter_map(|change| change.head()?.expires_at_ms).min()
     }
 
     /// Whether there is anything to write. What was read only is on the disk already: the engine
@@ -154,8 +136,7 @@ impl<'a> Changes<'a> {
         let trees = self.trees;
         self.places.retain(|_, change| change.is_change());
         // Key → stays. The places' own word comes after the strays'.
-        let mut index: BTreeMap<Vec<u8>, bool> =
-            self.stray.drain(..).map(|key| (key, false)).collect();
+        let mut index: BTreeMap<Vec<u8>, bool> = self.stray.drain(..).map(|key| (key, false)).collect();
         let mut batch = trees.db.batch().durability(Some(PersistMode::SyncData));
         for (place, change) in &self.places {
             let key = codec::place_key(place);
@@ -164,11 +145,7 @@ impl<'a> Changes<'a> {
                 // The value first: whoever sees the head in a listing can fetch the value.
                 State::Written(head, value) => {
                     let value = value.as_deref().unwrap_or_default();
-                    batch.insert(
-                        &trees.records,
-                        key.as_slice(),
-                        codec::encode(&key, head, value),
-                    );
+                    batch.insert(&trees.records, key.as_slice(), codec::encode(&key, head, value));
                     let encoded = codec::encode(&key, head, &[]);
                     batch.insert(&trees.heads, key, encoded);
                 }

@@ -26,10 +26,7 @@ pub(super) fn place_key(place: &Place) -> Vec<u8> {
 /// The place of a key; none if that is not one.
 pub(super) fn place_of(space: Space, key: &Bytes) -> Option<Place> {
     let id = key.get(ID_BYTES - space.byte_len()..ID_BYTES)?;
-    Some(Place {
-        id: space.from_bytes(id).ok()?,
-        key: key.slice(ID_BYTES..),
-    })
+    Some(Place { id: space.from_bytes(id).ok()?, key: key.slice(ID_BYTES..) })
 }
 
 /// The key of an entry in the index by expiry.
@@ -40,10 +37,7 @@ pub(super) fn due_key(at_ms: u64, place: &Place) -> Vec<u8> {
 /// Reads a key of the index by expiry.
 pub(super) fn due_of(space: Space, key: &Bytes) -> Option<(u64, Place)> {
     let (at_ms, _) = key.split_first_chunk()?;
-    Some((
-        u64::from_be_bytes(*at_ms),
-        place_of(space, &key.slice(size_of::<u64>()..))?,
-    ))
+    Some((u64::from_be_bytes(*at_ms), place_of(space, &key.slice(size_of::<u64>()..))?))
 }
 
 /// A head on its own, or with the value that follows it.
@@ -52,16 +46,8 @@ pub(super) fn encode(key: &[u8], head: &Head, value: &[u8]) -> Vec<u8> {
     encoded.put_u64(0);
     encoded.put_u64(head.version.clock);
     encoded.put_u64(head.version.store);
-    let value_flag = if head.value_len.is_some() {
-        HAS_VALUE
-    } else {
-        0
-    };
-    let expiry_flag = if head.expires_at_ms.is_some() {
-        HAS_EXPIRY
-    } else {
-        0
-    };
+    let value_flag = if head.value_len.is_some() { HAS_VALUE } else { 0 };
+    let expiry_flag = if head.expires_at_ms.is_some() { HAS_EXPIRY } else { 0 };
     encoded.put_u8(value_flag | expiry_flag);
     encoded.put_u64(head.expires_at_ms.unwrap_or(0));
     encoded.put_u32(head.value_len.unwrap_or(0));
@@ -73,10 +59,7 @@ pub(super) fn encode(key: &[u8], head: &Head, value: &[u8]) -> Vec<u8> {
 pub(super) fn decode(key: &[u8], encoded: &Bytes) -> Result<(Head, Bytes), &'static str> {
     let mut body = open(key, encoded)?;
     let short = |_| "it is too short";
-    let version = Version {
-        clock: body.try_get_u64().map_err(short)?,
-        store: body.try_get_u64().map_err(short)?,
-    };
+    let version = Version { clock: body.try_get_u64().map_err(short)?, store: body.try_get_u64().map_err(short)? };
     let flags = body.try_get_u8().map_err(short)?;
     let expires_at_ms = body.try_get_u64().map_err(short)?;
     let value_len = body.try_get_u32().map_err(short)?;
@@ -129,19 +112,13 @@ mod tests {
 
     fn heads() -> impl Strategy<Value = Head> {
         let values = proptest::option::of(any::<u32>());
-        (
-            any::<(u64, u64)>(),
-            proptest::option::of(any::<u64>()),
-            values,
-        )
-            .prop_map(|(version, expires_at_ms, value_len)| Head {
-                version: Version {
-                    clock: version.0,
-                    store: version.1,
-                },
+        (any::<(u64, u64)>(), proptest::option::of(any::<u64>()), values).prop_map(
+            |(version, expires_at_ms, value_len)| Head {
+                version: Version { clock: version.0, store: version.1 },
                 expires_at_ms,
                 value_len,
-            })
+            },
+        )
     }
 
     proptest! {

@@ -23,33 +23,19 @@ pub(super) struct Directory {
 impl Directory {
     /// Makes the directory if need be, locks it and checks what it says of itself.
     pub(super) fn open(dir: &Path, space: Space) -> Result<Self, OpenError> {
-        let unwritable = |source| OpenError::Unwritable {
-            dir: dir.to_owned(),
-            source,
-        };
+        let unwritable = |source| OpenError::Unwritable { dir: dir.to_owned(), source };
         fs::create_dir_all(dir).map_err(unwritable)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(dir.join("LOCK"))
-            .map_err(unwritable)?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("LOCK")).map_err(unwritable)?;
         lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => OpenError::Locked {
-                dir: dir.to_owned(),
-            },
+            TryLockError::WouldBlock => OpenError::Locked { dir: dir.to_owned() },
             TryLockError::Error(source) => unwritable(source),
         })?;
-        let directory = Self {
-            dir: dir.to_owned(),
-            _lock: lock,
-        };
+        let directory = Self { dir: dir.to_owned(), _lock: lock };
         match fs::read_to_string(dir.join("FORMAT")) {
             Ok(text) => directory.check(&text, space)?,
             // The header is written before anything else, so without it there is no store yet, or only half of one.
-            Err(error)
-                if error.kind() == io::ErrorKind::NotFound && !directory.engine().exists() =>
-            {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !directory.engine().exists() => {
                 directory.write(space).map_err(unwritable)?;
             }
             Err(error) => {
@@ -68,10 +54,7 @@ impl Directory {
     }
 
     pub(super) fn damaged(&self, reason: impl Into<String>) -> OpenError {
-        OpenError::Damaged {
-            dir: self.dir.clone(),
-            reason: reason.into(),
-        }
+        OpenError::Damaged { dir: self.dir.clone(), reason: reason.into() }
     }
 
     fn check(&self, text: &str, space: Space) -> Result<(), OpenError> {
@@ -82,20 +65,11 @@ impl Directory {
         let format = number("format ").filter(|_| ours);
         let found = format.ok_or_else(|| self.damaged("its file FORMAT is not one"))?;
         if found != FORMAT {
-            return Err(OpenError::Format {
-                dir: self.dir.clone(),
-                found,
-                expected: FORMAT,
-            });
+            return Err(OpenError::Format { dir: self.dir.clone(), found, expected: FORMAT });
         }
-        let found =
-            number("id-bits ").ok_or_else(|| self.damaged("its file FORMAT names no id-bits"))?;
+        let found = number("id-bits ").ok_or_else(|| self.damaged("its file FORMAT names no id-bits"))?;
         if found != space.bits() {
-            return Err(OpenError::Bits {
-                dir: self.dir.clone(),
-                found,
-                expected: space.bits(),
-            });
+            return Err(OpenError::Bits { dir: self.dir.clone(), found, expected: space.bits() });
         }
         Ok(())
     }

@@ -35,10 +35,8 @@ pub(super) fn check(engine: &Path) -> io::Result<Result<(), String>> {
         if path.extension().is_none_or(|extension| extension != "jnl") {
             continue;
         }
-        let (name, journal) = (
-            path.file_name().unwrap_or_default(),
-            OpenOptions::new().read(true).write(true).open(&path)?,
-        );
+        let (name, journal) =
+            (path.file_name().unwrap_or_default(), OpenOptions::new().read(true).write(true).open(&path)?);
         let (at, rotten) = end_of_batches(&journal)?;
         if rotten {
             let name = name.display();
@@ -67,12 +65,7 @@ fn end_of_batches(journal: &File) -> io::Result<(u64, bool)> {
                 at = journal.stream_position()?;
             }
             Ok(_) => return Ok((at, true)),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::InvalidData | ErrorKind::UnexpectedEof
-                ) =>
-            {
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
                 journal.seek(SeekFrom::Start(at))?;
                 return Ok((at, has_end(&mut journal)?));
             }
@@ -84,10 +77,7 @@ fn end_of_batches(journal: &File) -> io::Result<(u64, bool)> {
 /// Reads one batch: its sequence number.
 fn batch(journal: &mut impl BufRead) -> io::Result<u64> {
     expect(number(journal)? == [START])?;
-    let (count, seqno) = (
-        u32::from_le_bytes(number(journal)?),
-        u64::from_le_bytes(number(journal)?),
-    );
+    let (count, seqno) = (u32::from_le_bytes(number(journal)?), u64::from_le_bytes(number(journal)?));
     let mut entries = Xxh3::new();
     for _ in 0..count {
         entry(journal, &mut entries)?;
@@ -153,9 +143,7 @@ fn hashed<const N: usize>(journal: &mut impl Read, entries: &mut Xxh3) -> io::Re
 fn hash(journal: &mut impl BufRead, entries: &mut Xxh3, mut len: u64) -> io::Result<()> {
     while len > 0 {
         let buffered = journal.fill_buf()?;
-        let part = buffered
-            .len()
-            .min(usize::try_from(len).unwrap_or(usize::MAX));
+        let part = buffered.len().min(usize::try_from(len).unwrap_or(usize::MAX));
         if part == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
@@ -167,9 +155,5 @@ fn hash(journal: &mut impl BufRead, entries: &mut Xxh3, mut len: u64) -> io::Res
 }
 
 fn expect(holds: bool) -> io::Result<()> {
-    if holds {
-        Ok(())
-    } else {
-        Err(ErrorKind::InvalidData.into())
-    }
+    if holds { Ok(()) } else { Err(ErrorKind::InvalidData.into()) }
 }

@@ -8,14 +8,7 @@ use super::*;
 const SPACE: Space = Space::SHA1;
 
 fn record(number: u64) -> Record {
-    Record::new(
-        format!("key {number}"),
-        Version {
-            clock: number,
-            store: 1,
-        },
-        number.to_string().repeat(50),
-    )
+    Record::new(format!("key {number}"), Version { clock: number, store: 1 }, number.to_string().repeat(50))
 }
 
 /// Flips a bit in a stored value.
@@ -45,13 +38,7 @@ async fn a_rotten_record_is_told_by_its_key_and_harms_no_other() {
     assert!(is_corrupt(&store.get(&rotten), &rotten));
     assert_eq!(store.get(&record(2).key), Ok(Some(record(2))));
     // A newer version takes its place.
-    store
-        .put(vec![Record {
-            version: Version { clock: 9, store: 1 },
-            ..record(1)
-        }])
-        .await
-        .expect("put");
+    store.put(vec![Record { version: Version { clock: 9, store: 1 }, ..record(1) }]).await.expect("put");
     assert!(store.get(&rotten).is_ok());
 }
 
@@ -59,35 +46,22 @@ async fn a_rotten_record_is_told_by_its_key_and_harms_no_other() {
 async fn a_rotten_head_is_told_by_its_key_and_writes_to_it_change_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = Durable::open(dir.path(), SPACE).expect("opens");
-    store
-        .put((0..3).map(|number| record(number).expiring(5)).collect())
-        .await
-        .expect("put");
+    store.put((0..3).map(|number| record(number).expiring(5)).collect()).await.expect("put");
     let rotten = record(1).key;
     rot(&store.trees().heads, &place_key(&rotten));
 
-    let newer = |number| Record {
-        version: Version { clock: 9, store: 1 },
-        ..record(number)
-    };
+    let newer = |number| Record { version: Version { clock: 9, store: 1 }, ..record(number) };
     let all_or_none = store.put(vec![newer(0), newer(1)]).await;
     assert!(is_corrupt(&all_or_none, &rotten), "{all_or_none:?}");
     assert_eq!(store.get(&record(0).key), Ok(Some(record(0).expiring(5))));
     for span in Span::of(Range::full(SPACE.max()), None) {
         assert!(is_corrupt(&store.scan(&span, &mut |_, _| true), &rotten));
     }
-    assert_eq!(
-        store.expire(5, 10).await,
-        Ok(2),
-        "the others expire all the same"
-    );
+    assert_eq!(store.expire(5, 10).await, Ok(2), "the others expire all the same");
     assert_eq!(store.expire(5, 10).await, Ok(0));
     store.health().expect("it takes writes");
     drop(store);
-    let refused = Durable::open(dir.path(), SPACE)
-        .err()
-        .expect("nothing is lost in silence")
-        .to_string();
+    let refused = Durable::open(dir.path(), SPACE).err().expect("nothing is lost in silence").to_string();
     assert!(refused.contains("key 1"), "{refused}");
 }
 
@@ -105,15 +79,8 @@ fn a_rotten_blob_is_told_by_its_name() {
 async fn a_flipped_byte_on_the_disk_is_never_a_wrong_answer_nor_a_panic() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = Durable::open(dir.path(), SPACE).expect("opens");
-    store
-        .put((0..200).map(record).collect())
-        .await
-        .expect("put");
-    store
-        .trees()
-        .records
-        .rotate_memtable_and_wait()
-        .expect("a table on the disk");
+    store.put((0..200).map(record).collect()).await.expect("put");
+    store.trees().records.rotate_memtable_and_wait().expect("a table on the disk");
     let tables = store.trees().records.path().join("tables");
     drop(store);
     let table = only_file(&tables);
@@ -139,13 +106,7 @@ async fn a_flipped_byte_on_the_disk_is_never_a_wrong_answer_nor_a_panic() {
     }
     assert!(told > 0, "{refused} refused, none told");
     fs::write(&table, &whole).expect("written");
-    assert_eq!(
-        Durable::open(dir.path(), SPACE)
-            .expect("whole again")
-            .stats()
-            .keys,
-        200
-    );
+    assert_eq!(Durable::open(dir.path(), SPACE).expect("whole again").stats().keys, 200);
 }
 
 /// A directory with a put of its own for each of the first records, and its journal without the zeros at the end.
@@ -158,11 +119,7 @@ async fn with_journal(records: u64) -> (tempfile::TempDir, PathBuf, Vec<u8>) {
     drop(store);
     let journal = dir.path().join("engine/0.jnl");
     let whole = fs::read(&journal).expect("read");
-    let used = whole
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .expect("something")
-        + 1;
+    let used = whole.iter().rposition(|byte| *byte != 0).expect("something") + 1;
     (dir, journal, whole[..used].to_vec())
 }
 
@@ -178,21 +135,13 @@ async fn a_flipped_byte_in_the_journal_loses_nothing_in_silence() {
             Err(error) => {
                 refused += 1;
                 assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
-                assert_eq!(
-                    fs::read(&journal).expect("read"),
-                    rotten,
-                    "and nothing is cut off"
-                );
+                assert_eq!(fs::read(&journal).expect("read"), rotten, "and nothing is cut off");
             }
             // Sequence numbers may be off and still rise. The very last end is told from a torn one by nothing.
             Ok(store) => {
                 let kept = if at + 13 < whole.len() { 20 } else { 19 };
                 (0..kept).for_each(|number| {
-                    assert_eq!(
-                        store.get(&record(number).key),
-                        Ok(Some(record(number))),
-                        "byte {at}"
-                    )
+                    assert_eq!(store.get(&record(number).key), Ok(Some(record(number))), "byte {at}")
                 });
             }
         }
@@ -203,32 +152,22 @@ async fn a_flipped_byte_in_the_journal_loses_nothing_in_silence() {
 #[tokio::test]
 async fn a_torn_end_of_the_journal_is_cut_off_and_nothing_else_is() {
     let (dir, journal, whole) = with_journal(6).await;
-    let ends: Vec<usize> = (4..=whole.len())
-        .filter(|end| whole[..*end].ends_with(b"FJL\x03"))
-        .collect();
+    let ends: Vec<usize> = (4..=whole.len()).filter(|end| whole[..*end].ends_with(b"FJL\x03")).collect();
     for cut in (1..whole.len()).step_by(23) {
         for zeros in [0, 5_000] {
             let torn = [&whole[..cut], &vec![0; zeros]].concat();
             fs::write(&journal, torn).expect("written");
             let store = Durable::open(dir.path(), SPACE).expect("a crash is no damage");
             // The first batch is the store's number.
-            let finished = ends
-                .iter()
-                .filter(|end| **end <= cut)
-                .count()
-                .saturating_sub(1) as u64;
+            let finished = ends.iter().filter(|end| **end <= cut).count().saturating_sub(1) as u64;
             assert_eq!(store.stats().keys, finished, "cut at {cut}");
-            (0..finished).for_each(|number| {
-                assert_eq!(store.get(&record(number).key), Ok(Some(record(number))))
-            });
+            (0..finished).for_each(|number| assert_eq!(store.get(&record(number).key), Ok(Some(record(number)))));
         }
     }
 }
 
 fn only_file(dir: &Path) -> PathBuf {
-    let mut files = fs::read_dir(dir)
-        .expect("a directory")
-        .map(|entry| entry.expect("an entry").path());
+    let mut files = fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path());
     let file = files.next().expect("a table");
     assert!(files.next().is_none(), "one table");
     file

@@ -69,35 +69,18 @@ impl Trees {
         };
         let (records, heads) = (tree("records", 8 * MIB)?, tree("heads", 2 * MIB)?);
         let (due, meta) = (tree("due", MIB)?, tree("meta", MIB)?);
-        Ok(Self {
-            directory,
-            space,
-            db,
-            records,
-            heads,
-            due,
-            meta,
-            failure: Mutex::new(None),
-        })
+        Ok(Self { directory, space, db, records, heads, due, meta, failure: Mutex::new(None) })
     }
 
     pub(super) fn head(&self, place: &Place) -> Result<Option<Head>, StoreError> {
         let key = codec::place_key(place);
-        let found = self
-            .heads
-            .get(&key)
-            .map_err(|error| self.unreadable(&place.key, &error))?;
-        found
-            .map(|bytes| decode(&place.key, &key, &bytes.into()).map(|(head, _)| head))
-            .transpose()
+        let found = self.heads.get(&key).map_err(|error| self.unreadable(&place.key, &error))?;
+        found.map(|bytes| decode(&place.key, &key, &bytes.into()).map(|(head, _)| head)).transpose()
     }
 
     pub(super) fn record(&self, place: Place) -> Result<Option<Record>, StoreError> {
         let key = codec::place_key(&place);
-        let found = self
-            .records
-            .get(&key)
-            .map_err(|error| self.unreadable(&place.key, &error))?;
+        let found = self.records.get(&key).map_err(|error| self.unreadable(&place.key, &error))?;
         let Some(bytes) = found else { return Ok(None) };
         let (head, value) = decode(&place.key, &key, &bytes.into())?;
         Ok(Some(Record {
@@ -109,11 +92,7 @@ impl Trees {
     }
 
     /// Shows the heads of the span in order until `each` wants no more.
-    pub(super) fn scan(
-        &self,
-        span: &Span,
-        each: &mut dyn FnMut(Place, Head) -> bool,
-    ) -> Result<(), StoreError> {
+    pub(super) fn scan(&self, span: &Span, each: &mut dyn FnMut(Place, Head) -> bool) -> Result<(), StoreError> {
         let start = span.start().map(|place| codec::place_key(&place));
         let mut last_seen = Bytes::new();
         for entry in self.heads.range((start, std::ops::Bound::Unbounded)) {
@@ -134,9 +113,7 @@ impl Trees {
         let (key, bytes) = entry.into_inner().map_err(|error| {
             match self.unreadable(last_seen, &error) {
                 // A damaged block does not tell its keys.
-                StoreError::Corrupt { key, reason } => {
-                    corrupt(key, format!("the one after it: {reason}"))
-                }
+                StoreError::Corrupt { key, reason } => corrupt(key, format!("the one after it: {reason}")),
                 other => other,
             }
         })?;
@@ -148,12 +125,7 @@ impl Trees {
     }
 
     /// Up to `limit` entries of the index by expiry, from `from_ms` up to and with `upto_ms`.
-    pub(super) fn due(
-        &self,
-        from_ms: u64,
-        upto_ms: u64,
-        limit: usize,
-    ) -> Result<Vec<(u64, Place)>, StoreError> {
+    pub(super) fn due(&self, from_ms: u64, upto_ms: u64, limit: usize) -> Result<Vec<(u64, Place)>, StoreError> {
         let mut found = Vec::new();
         for entry in self.due.range(from_ms.to_be_bytes()..).take(limit) {
             let key = Bytes::from(entry.key().map_err(|error| self.unreadable(b"", &error))?);
@@ -171,32 +143,22 @@ impl Trees {
     pub(super) fn blob(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         // Two letters say whose the blob is; the rest is its name.
         let name = key.get(2..).unwrap_or(key);
-        let found = self
-            .meta
-            .get(key)
-            .map_err(|error| self.unreadable(name, &error))?;
+        let found = self.meta.get(key).map_err(|error| self.unreadable(name, &error))?;
         let decoded = found.map(|bytes| codec::decode_blob(key, &bytes.into()));
-        decoded
-            .transpose()
-            .map_err(|reason| corrupt(Bytes::copy_from_slice(name), reason))
+        decoded.transpose().map_err(|reason| corrupt(Bytes::copy_from_slice(name), reason))
     }
 
     pub(super) fn set_blob(&self, key: &[u8], blob: &[u8]) -> Result<(), StoreError> {
         self.health()?;
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
         batch.insert(&self.meta, key, codec::encode_blob(key, blob));
-        batch
-            .commit()
-            .map_err(|error| self.failed(error.to_string()))
+        batch.commit().map_err(|error| self.failed(error.to_string()))
     }
 
     pub(super) fn health(&self) -> Result<(), StoreError> {
         match &*self.failure.lock() {
             None => Ok(()),
-            Some(reason) => Err(StoreError::Failed {
-                dir: self.directory.path().to_owned(),
-                reason: reason.clone(),
-            }),
+            Some(reason) => Err(StoreError::Failed { dir: self.directory.path().to_owned(), reason: reason.clone() }),
         }
     }
 
@@ -204,10 +166,7 @@ impl Trees {
     pub(super) fn failed(&self, reason: String) -> StoreError {
         let mut failure = self.failure.lock();
         let reason = failure.get_or_insert(reason).clone();
-        StoreError::Failed {
-            dir: self.directory.path().to_owned(),
-            reason,
-        }
+        StoreError::Failed { dir: self.directory.path().to_owned(), reason }
     }
 
     /// A block that fails the engine's own checksum is a damaged record; anything else may be the disk's passing trouble.
@@ -216,10 +175,7 @@ impl Trees {
         match error {
             Error::Storage(LsmError::Io(_)) | Error::Io(_) => {
                 let dir: PathBuf = self.directory.path().to_owned();
-                StoreError::Unreadable {
-                    dir,
-                    reason: error.to_string(),
-                }
+                StoreError::Unreadable { dir, reason: error.to_string() }
             }
             _ => corrupt(Bytes::copy_from_slice(near), error.to_string()),
         }
@@ -231,8 +187,5 @@ fn decode(key: &Bytes, place_key: &[u8], bytes: &Bytes) -> Result<(Head, Bytes),
 }
 
 fn corrupt(key: Bytes, reason: impl Into<String>) -> StoreError {
-    StoreError::Corrupt {
-        key,
-        reason: reason.into(),
-    }
+    StoreError::Corrupt { key, reason: reason.into() }
 }

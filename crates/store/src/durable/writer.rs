@@ -48,11 +48,7 @@ struct Job {
 enum Write {
     Put(Vec<(Place, Record)>, Reply<Vec<Put>>),
     Erase(Vec<(Place, Version)>, Reply<u64>),
-    Expire {
-        now_ms: u64,
-        limit: usize,
-        reply: Reply<u64>,
-    },
+    Expire { now_ms: u64, limit: usize, reply: Reply<u64> },
     Flush(Reply<()>),
 }
 
@@ -64,19 +60,12 @@ impl Writer {
     pub(super) fn start(shared: Shared) -> std::io::Result<Self> {
         let shared = Arc::new(shared);
         let (queue, jobs) = mpsc::unbounded_channel();
-        let thread = thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn({
-                let shared = Arc::clone(&shared);
-                move || run(&shared, jobs)
-            })?;
+        let thread = thread::Builder::new().name("store-writer".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || run(&shared, jobs)
+        })?;
         let budget = Arc::new(Semaphore::new(BUDGET_BYTES));
-        Ok(Self {
-            queue: Some(queue),
-            budget,
-            shared,
-            thread: Some(thread),
-        })
+        Ok(Self { queue: Some(queue), budget, shared, thread: Some(thread) })
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -84,37 +73,22 @@ impl Writer {
     }
 
     pub(super) async fn put(&self, records: Vec<Record>) -> Result<Vec<Put>, StoreError> {
-        let bytes = records
-            .iter()
-            .map(|record| WRITE_BYTES + record.byte_len())
-            .sum();
-        let placed = records
-            .into_iter()
-            .map(|record| (self.place(&record.key), record))
-            .collect();
+        let bytes = records.iter().map(|record| WRITE_BYTES + record.byte_len()).sum();
+        let placed = records.into_iter().map(|record| (self.place(&record.key), record)).collect();
         self.submit(bytes, |reply| Write::Put(placed, reply)).await
     }
 
     pub(super) async fn erase(&self, entries: Vec<(Bytes, Version)>) -> Result<u64, StoreError> {
         let bytes = entries.iter().map(|(key, _)| WRITE_BYTES + key.len()).sum();
-        let placed = entries
-            .into_iter()
-            .map(|(key, upto)| (self.place(&key), upto))
-            .collect();
-        self.submit(bytes, |reply| Write::Erase(placed, reply))
-            .await
+        let placed = entries.into_iter().map(|(key, upto)| (self.place(&key), upto)).collect();
+        self.submit(bytes, |reply| Write::Erase(placed, reply)).await
     }
 
     pub(super) async fn expire(&self, now_ms: u64, limit: usize) -> Result<u64, StoreError> {
         if limit == 0 || now_ms < self.shared.next_due_ms.load(Ordering::Acquire) {
             return Ok(0);
         }
-        self.submit(WRITE_BYTES, |reply| Write::Expire {
-            now_ms,
-            limit,
-            reply,
-        })
-        .await
+        self.submit(WRITE_BYTES, |reply| Write::Expire { now_ms, limit, reply }).await
     }
 
     pub(super) async fn flush(&self) -> Result<(), StoreError> {
@@ -134,31 +108,19 @@ impl Writer {
         Place::of(self.shared.trees.space, key.clone())
     }
 
-    async fn submit<T>(
-        &self,
-        bytes: usize,
-        write: impl FnOnce(Reply<T>) -> Write,
-    ) -> Result<T, StoreError> {
+    async fn submit<T>(&self, bytes: usize, write: impl FnOnce(Reply<T>) -> Write) -> Result<T, StoreError> {
         self.health()?;
         let bytes = u32::try_from(bytes.min(BUDGET_BYTES)).unwrap_or(u32::MAX);
-        let share = Arc::clone(&self.budget)
-            .acquire_many_owned(bytes)
-            .await
-            .map_err(|_| self.gone())?;
+        let share = Arc::clone(&self.budget).acquire_many_owned(bytes).await.map_err(|_| self.gone())?;
         let (reply, answer) = oneshot::channel();
-        let job = Job {
-            write: write(reply),
-            _share: share,
-        };
+        let job = Job { write: write(reply), _share: share };
         let queue = self.queue.as_ref().ok_or_else(|| self.gone())?;
         queue.send(job).map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())?
     }
 
     fn gone(&self) -> StoreError {
-        self.shared
-            .trees
-            .failed("the writing thread has ended".to_owned())
+        self.shared.trees.failed("the writing thread has ended".to_owned())
     }
 }
 
@@ -187,16 +149,9 @@ fn run(shared: &Shared, mut jobs: mpsc::UnboundedReceiver<Job>) {
 /// Writes a group and answers it.
 fn commit(shared: &Shared, group: Vec<Job>) {
     let mut changes = Changes::new(&shared.trees);
-    let (mut answers, mut shares) = (
-        Vec::with_capacity(group.len()),
-        Vec::with_capacity(group.len()),
-    );
+    let (mut answers, mut shares) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
     let mut expires = false;
-    for Job {
-        write,
-        _share: share,
-    } in group
-    {
+    for Job { write, _share: share } in group {
         expires |= matches!(write, Write::Expire { .. });
         answers.push(perform(shared, &mut changes, write));
         shares.push(share);
@@ -211,20 +166,13 @@ fn perform(shared: &Shared, changes: &mut Changes<'_>, write: Write) -> Send {
     match write {
         Write::Put(records, reply) => answer(reply, changes.put(records)),
         Write::Erase(entries, reply) => answer(reply, changes.erase(entries)),
-        Write::Expire {
-            now_ms,
-            limit,
-            reply,
-        } => {
+        Write::Expire { now_ms, limit, reply } => {
             let from_ms = shared.next_due_ms.load(Ordering::Acquire);
             answer(reply, changes.expire(from_ms, now_ms, limit))
         }
         Write::Flush(reply) => {
             let persisted = shared.trees.db.persist(PersistMode::SyncAll);
-            answer(
-                reply,
-                persisted.map_err(|error| shared.trees.failed(error.to_string())),
-            )
+            answer(reply, persisted.map_err(|error| shared.trees.failed(error.to_string())))
         }
     }
 }
@@ -238,9 +186,7 @@ fn finish(shared: &Shared, changes: Changes<'_>, expires: bool) -> Result<(), St
     shared.trees.health()?;
     if !changes.is_empty() {
         let next_due_ms = changes.next_due_ms().unwrap_or(u64::MAX);
-        changes
-            .commit(&shared.counters)
-            .map_err(|error| shared.trees.failed(error.to_string()))?;
+        changes.commit(&shared.counters).map_err(|error| shared.trees.failed(error.to_string()))?;
         shared.commits.fetch_add(1, Ordering::Relaxed);
         shared.next_due_ms.fetch_min(next_due_ms, Ordering::AcqRel);
     }

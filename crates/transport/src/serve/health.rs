@@ -13,21 +13,14 @@ pub struct Health {
 impl Health {
     /// Not serving yet.
     pub async fn new() -> Self {
-        let health = Self {
-            reporter: HealthReporter::new(),
-            names: vec!["", "dht.v1.Kv"],
-        };
+        let health = Self { reporter: HealthReporter::new(), names: vec!["", "dht.v1.Kv"] };
         health.set_serving(false).await;
         health
     }
 
     /// Whether this node serves users now.
     pub async fn set_serving(&self, serving: bool) {
-        let status = if serving {
-            ServingStatus::Serving
-        } else {
-            ServingStatus::NotServing
-        };
+        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         for name in &self.names {
             self.reporter.set_service_status(*name, status).await;
         }

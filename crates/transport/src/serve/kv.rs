@@ -69,19 +69,11 @@ impl From<KvError> for Status {
         let text = error.to_string();
         match error {
             KvError::Invalid(_) => Status::invalid_argument(text),
-            KvError::TimedOut { outcome_unknown } => {
-                marked(Status::deadline_exceeded(text), outcome_unknown)
-            }
+            KvError::TimedOut { outcome_unknown } => marked(Status::deadline_exceeded(text), outcome_unknown),
             KvError::Exhausted(_) => Status::resource_exhausted(text),
-            KvError::Unavailable {
-                reason,
-                outcome_unknown,
-                ..
-            } => {
+            KvError::Unavailable { reason, outcome_unknown, .. } => {
                 let mut status = Status::unavailable(text);
-                status
-                    .metadata_mut()
-                    .insert(REASON, MetadataValue::from_static(reason.as_str()));
+                status.metadata_mut().insert(REASON, MetadataValue::from_static(reason.as_str()));
                 marked(status, outcome_unknown)
             }
             KvError::Internal(_) => Status::internal(text),
@@ -91,9 +83,7 @@ impl From<KvError> for Status {
 
 fn marked(mut status: Status, outcome_unknown: bool) -> Status {
     if outcome_unknown {
-        status
-            .metadata_mut()
-            .insert(OUTCOME, MetadataValue::from_static("unknown"));
+        status.metadata_mut().insert(OUTCOME, MetadataValue::from_static("unknown"));
     }
     status
 }
@@ -131,9 +121,9 @@ impl<K: KvService> KvEdge<K> {
     fn check_value(&self, operation: &Operation) -> Result<(), Status> {
         let limit = self.limits.value_len_max;
         match operation {
-            Operation::Put { value, .. } if value.len() > limit => Err(Status::invalid_argument(
-                format!("value is {} bytes long, the limit is {limit}", value.len()),
-            )),
+            Operation::Put { value, .. } if value.len() > limit => {
+                Err(Status::invalid_argument(format!("value is {} bytes long, the limit is {limit}", value.len())))
+            }
             _ => Ok(()),
         }
     }
@@ -142,22 +132,16 @@ impl<K: KvService> KvEdge<K> {
 /// The message of an outcome that is one, or its status.
 fn answer(outcome: &Outcome) -> Result<Answered, Status> {
     match outcome {
-        Outcome::Put { .. } | Outcome::Get { .. } | Outcome::Delete { .. } => {
-            Ok(outcome.to_message())
-        }
+        Outcome::Put { .. } | Outcome::Get { .. } | Outcome::Delete { .. } => Ok(outcome.to_message()),
         Outcome::Absent => Err(Status::not_found("no such key")),
-        Outcome::ConditionFailed { current: None } => Err(Status::failed_precondition(
-            "the condition does not hold: there is no such record",
-        )),
-        Outcome::ConditionFailed {
-            current: Some(version),
-        } => {
+        Outcome::ConditionFailed { current: None } => {
+            Err(Status::failed_precondition("the condition does not hold: there is no such record"))
+        }
+        Outcome::ConditionFailed { current: Some(version) } => {
             let text = format!("the condition does not hold: the record's version is {version}");
             let mut status = Status::failed_precondition(text);
             let bytes = prost::Message::encode_to_vec(&version.to_message());
-            status
-                .metadata_mut()
-                .insert_bin(VERSION, MetadataValue::from_bytes(&bytes));
+            status.metadata_mut().insert_bin(VERSION, MetadataValue::from_bytes(&bytes));
             Err(status)
         }
         Outcome::NotPrimary(_) => Err(KvError::Unavailable {
@@ -166,16 +150,10 @@ fn answer(outcome: &Outcome) -> Result<Answered, Status> {
             outcome_unknown: false,
         }
         .into()),
-        Outcome::Unavailable {
-            reason,
-            message,
-            outcome_unknown,
-        } => Err(KvError::Unavailable {
-            reason: *reason,
-            message: message.clone(),
-            outcome_unknown: *outcome_unknown,
+        Outcome::Unavailable { reason, message, outcome_unknown } => {
+            Err(KvError::Unavailable { reason: *reason, message: message.clone(), outcome_unknown: *outcome_unknown }
+                .into())
         }
-        .into()),
     }
 }
 
@@ -198,16 +176,11 @@ fn timeout_of(metadata: &MetadataMap) -> Option<Duration> {
 
 /// A little earlier than the server's own timeout, which answers CANCELLED.
 fn ahead_of(budget: Duration) -> Duration {
-    budget
-        .saturating_sub(Duration::from_millis(5))
-        .max(budget / 2)
+    budget.saturating_sub(Duration::from_millis(5)).max(budget / 2)
 }
 
 fn unfit() -> Status {
-    Status::new(
-        Code::Internal,
-        "this node answered something else than what was asked",
-    )
+    Status::new(Code::Internal, "this node answered something else than what was asked")
 }
 
 #[tonic::async_trait]
@@ -228,10 +201,7 @@ impl<K: KvService> Kv for KvEdge<K> {
         }
     }
 
-    async fn delete(
-        &self,
-        request: Request<DeleteRequest>,
-    ) -> Result<Response<DeleteResponse>, Status> {
+    async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<DeleteResponse>, Status> {
         let (metadata, _, message) = request.into_parts();
         match self.execute(Asked::Delete(message), &metadata).await? {
             Answered::Delete(answer) => Ok(Response::new(answer)),

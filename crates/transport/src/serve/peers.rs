@@ -15,8 +15,7 @@ use tonic::codegen::{Service, StdError, http};
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Request, Response, Status};
 use wire::records::{
-    Execute, Fetch, FetchReply, List, ListReply, Offer, OfferReply, Outcome, Read, ReadReply,
-    Store, StoreReply,
+    Execute, Fetch, FetchReply, List, ListReply, Offer, OfferReply, Outcome, Read, ReadReply, Store, StoreReply,
 };
 use wire::{Call, Here, Rejected, StorageEnvelope, WireProtocol};
 
@@ -120,22 +119,13 @@ pub(super) struct PeerEdge<N, P, S> {
 
 impl<N, P, S> PeerEdge<N, P, S> {
     pub(super) fn new(peers: Arc<S>, here: Arc<Here>, message_len_max: usize) -> Self {
-        Self {
-            peers,
-            here,
-            message_len_max,
-            kind: PhantomData,
-        }
+        Self { peers, here, message_len_max, kind: PhantomData }
     }
 }
 
 impl<N, P, S> Clone for PeerEdge<N, P, S> {
     fn clone(&self) -> Self {
-        Self::new(
-            Arc::clone(&self.peers),
-            Arc::clone(&self.here),
-            self.message_len_max,
-        )
+        Self::new(Arc::clone(&self.peers), Arc::clone(&self.here), self.message_len_max)
     }
 }
 
@@ -160,21 +150,10 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let path = request.uri().path().to_owned();
-        let (peers, here, limit) = (
-            Arc::clone(&self.peers),
-            Arc::clone(&self.here),
-            self.message_len_max,
-        );
+        let (peers, here, limit) = (Arc::clone(&self.peers), Arc::clone(&self.here), self.message_len_max);
         Box::pin(async move {
-            let method = Method {
-                path,
-                peers,
-                here,
-                protocol: PhantomData::<fn() -> P>,
-            };
-            let mut grpc = Grpc::new(Plain)
-                .max_decoding_message_size(limit)
-                .max_encoding_message_size(limit);
+            let method = Method { path, peers, here, protocol: PhantomData::<fn() -> P> };
+            let mut grpc = Grpc::new(Plain).max_decoding_message_size(limit).max_encoding_message_size(limit);
             Ok(grpc.unary(method, request).await)
         })
     }
@@ -193,11 +172,7 @@ impl<P: WireProtocol, S: PeerService<P>> UnaryService<Bytes> for Method<P, S> {
     type Future = BoxFuture<'static, Result<Response<Bytes>, Status>>;
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let (path, peers, here) = (
-            std::mem::take(&mut self.path),
-            Arc::clone(&self.peers),
-            Arc::clone(&self.here),
-        );
+        let (path, peers, here) = (std::mem::take(&mut self.path), Arc::clone(&self.peers), Arc::clone(&self.here));
         Box::pin(async move {
             let reply = dispatch::<P, S>(&path, request.into_inner(), &peers, &here).await;
             reply.map(Response::new).inspect_err(|status| {
@@ -214,51 +189,17 @@ async fn dispatch<P: WireProtocol, S: PeerService<P>>(
     here: &Here,
 ) -> Result<Bytes, Status> {
     match path {
-        Execute::PATH => {
-            answer(path, body, here, |from, to, request| {
-                peers.execute(from, to, request)
-            })
-            .await
-        }
-        Store::PATH => {
-            answer(path, body, here, |from, to, request| {
-                peers.store(from, to, request)
-            })
-            .await
-        }
-        Read::PATH => {
-            answer(path, body, here, |from, to, request| {
-                peers.read(from, to, request)
-            })
-            .await
-        }
-        List::PATH => {
-            answer(path, body, here, |from, to, request| {
-                peers.list(from, to, request)
-            })
-            .await
-        }
-        Fetch::PATH => {
-            answer(path, body, here, |from, to, request| {
-                peers.fetch(from, to, request)
-            })
-            .await
-        }
-        Offer::PATH => {
-            answer(path, body, here, |from, to, request| {
-                peers.offer(from, to, request)
-            })
-            .await
-        }
+        Execute::PATH => answer(path, body, here, |from, to, request| peers.execute(from, to, request)).await,
+        Store::PATH => answer(path, body, here, |from, to, request| peers.store(from, to, request)).await,
+        Read::PATH => answer(path, body, here, |from, to, request| peers.read(from, to, request)).await,
+        List::PATH => answer(path, body, here, |from, to, request| peers.list(from, to, request)).await,
+        Fetch::PATH => answer(path, body, here, |from, to, request| peers.fetch(from, to, request)).await,
+        Offer::PATH => answer(path, body, here, |from, to, request| peers.offer(from, to, request)).await,
         _ if path.starts_with("/dht.v1.Storage/") => {
-            answer(path, body, here, |from, to, request| {
-                peers.control(from, to, request)
-            })
-            .await
+            answer(path, body, here, |from, to, request| peers.control(from, to, request)).await
         }
         _ => {
-            let (envelope, request) =
-                overlay::Request::<P>::decode(path, body, here).map_err(rejected)?;
+            let (envelope, request) = overlay::Request::<P>::decode(path, body, here).map_err(rejected)?;
             encoded::<overlay::Request<P>>(path, &peers.serve(envelope, request).await)
         }
     }
@@ -276,18 +217,13 @@ where
     F: Future<Output = Result<C::Reply, Refusal>>,
 {
     let (envelope, request) = C::decode(path, body, here).map_err(rejected)?;
-    encoded::<C>(
-        path,
-        &serve(envelope.member(), envelope.envelope, request).await,
-    )
+    encoded::<C>(path, &serve(envelope.member(), envelope.envelope, request).await)
 }
 
 fn encoded<C: Call>(path: &str, reply: &Result<C::Reply, Refusal>) -> Result<Bytes, Status> {
     match C::encode_reply(path, reply) {
         Some(bytes) => Ok(bytes.into()),
-        None => Err(Status::internal(format!(
-            "this node answered {path} with something else"
-        ))),
+        None => Err(Status::internal(format!("this node answered {path} with something else"))),
     }
 }
 
@@ -295,9 +231,7 @@ fn rejected(why: Rejected) -> Status {
     let text = why.to_string();
     match why {
         Rejected::Malformed(_) => Status::invalid_argument(text),
-        Rejected::OtherCluster { .. } | Rejected::OtherWidth { .. } => {
-            Status::failed_precondition(text)
-        }
+        Rejected::OtherCluster { .. } | Rejected::OtherWidth { .. } => Status::failed_precondition(text),
         Rejected::NoSuchMethod(_) => Status::unimplemented(text),
     }
 }

@@ -39,11 +39,7 @@ pub enum ServeError {
 impl<P: WireProtocol> Server<P> {
     /// A server of the protocol `P` that takes requests of `here`'s cluster and space only.
     pub fn new(here: Here, limits: Limits) -> Self {
-        Self {
-            here,
-            limits,
-            protocol: PhantomData,
-        }
+        Self { here, limits, protocol: PhantomData }
     }
 
     /// Serves on a bound socket until `shutdown` ends; then takes nothing new, and returns when what is under way is done.
@@ -70,25 +66,14 @@ impl<P: WireProtocol> Server<P> {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(limits.streams_max)
-            .layer(MapResponseLayer::new(move |response| {
-                explain_too_long(response, value_len_max)
-            }))
+            .layer(MapResponseLayer::new(move |response| explain_too_long(response, value_len_max)))
             .add_routes(routes)
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(listener).with_nodelay(Some(true)),
-                shutdown,
-            )
+            .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown)
             .await?;
         Ok(())
     }
 
-    fn routes<S, K, A>(
-        self,
-        peers: Arc<S>,
-        kv: Arc<K>,
-        admin: Arc<A>,
-        health: &Health,
-    ) -> Result<Routes, ServeError>
+    fn routes<S, K, A>(self, peers: Arc<S>, kv: Arc<K>, admin: Arc<A>, health: &Health) -> Result<Routes, ServeError>
     where
         S: PeerService<P>,
         K: KvService,
@@ -96,23 +81,14 @@ impl<P: WireProtocol> Server<P> {
     {
         let limit = self.limits.message_len_max();
         let here = Arc::new(self.here);
-        let kv = KvEdge {
-            kv,
-            space: here.space,
-            limits: self.limits,
-        };
-        let membership =
-            PeerEdge::<Membership, P, S>::new(Arc::clone(&peers), Arc::clone(&here), limit);
+        let kv = KvEdge { kv, space: here.space, limits: self.limits };
+        let membership = PeerEdge::<Membership, P, S>::new(Arc::clone(&peers), Arc::clone(&here), limit);
         let storage = PeerEdge::<Storage, P, S>::new(Arc::clone(&peers), Arc::clone(&here), limit);
         let own = PeerEdge::<Own<P>, P, S>::new(peers, here, limit);
         Ok(Routes::new(membership)
             .add_service(storage)
             .add_service(own)
-            .add_service(
-                KvServer::new(kv)
-                    .max_decoding_message_size(limit)
-                    .max_encoding_message_size(limit),
-            )
+            .add_service(KvServer::new(kv).max_decoding_message_size(limit).max_encoding_message_size(limit))
             .add_service(AdminServer::new(AdminEdge(admin)))
             .add_service(health.service())
             .add_service(reflection().build_v1()?)

@@ -32,10 +32,7 @@ async fn a_refused_connection_is_unreachable_and_dialled_anew_by_the_next_call()
         let begun = Instant::now();
         let (answer, rtt) = notify(&client, &addr, TIMEOUT).await;
         let error = answer.unwrap_err();
-        assert!(
-            matches!(&error, CallError::Unreachable(text) if text.contains(addr.as_str())),
-            "{error}"
-        );
+        assert!(matches!(&error, CallError::Unreachable(text) if text.contains(addr.as_str())), "{error}");
         assert_eq!(Failure::from(error), Failure::Unreachable);
         assert_eq!(rtt, None);
         assert!(begun.elapsed() < Duration::from_secs(1), "refused at once");
@@ -44,11 +41,7 @@ async fn a_refused_connection_is_unreachable_and_dialled_anew_by_the_next_call()
     node.answers(|answers| answers.overlay = noted());
     let begun = Instant::now();
     assert!(notify(&client, &addr, TIMEOUT).await.0.is_ok());
-    assert!(
-        begun.elapsed() < Duration::from_secs(1),
-        "no back-off: {:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(1), "no back-off: {:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -56,10 +49,7 @@ async fn a_name_that_nobody_knows_is_unreachable() {
     let addr = wire::read_addr("no-such-host.invalid:7160").unwrap();
     let (answer, _) = notify(&client(), &addr, TIMEOUT).await;
     // Where a resolver is asked that does not answer, the dial runs into its timeout.
-    assert!(
-        matches!(answer, Err(CallError::Unreachable(_) | CallError::TimedOut)),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, Err(CallError::Unreachable(_) | CallError::TimedOut)), "{answer:?}");
 }
 
 #[tokio::test]
@@ -86,10 +76,7 @@ async fn a_silent_server_times_out_at_the_deadline() {
         assert_eq!(answer.map(|_| ()), Err(CallError::TimedOut));
         assert_eq!(rtt, None);
         let took = begun.elapsed();
-        assert!(
-            took >= Duration::from_millis(300) && took < Duration::from_millis(900),
-            "{took:?}"
-        );
+        assert!(took >= Duration::from_millis(300) && took < Duration::from_millis(900), "{took:?}");
     }
     held.abort();
 }
@@ -106,10 +93,7 @@ async fn a_connection_that_breaks_during_a_call_is_unreachable_at_once() {
     });
     let begun = Instant::now();
     let (answer, _) = notify(&client, &addr, TIMEOUT).await;
-    assert!(
-        matches!(answer, Err(CallError::Unreachable(_))),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, Err(CallError::Unreachable(_))), "{answer:?}");
     assert!(begun.elapsed() < Duration::from_secs(2));
 }
 
@@ -119,16 +103,11 @@ async fn a_server_of_another_kind_is_unreachable() {
     let (listener, addr) = listen().await;
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        let _ = stream
-            .write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
-            .await;
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
         let _ = stream.read(&mut [0; 1024]).await;
     });
     let (answer, _) = notify(&client, &addr, TIMEOUT).await;
-    assert!(
-        matches!(answer, Err(CallError::Unreachable(_))),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, Err(CallError::Unreachable(_))), "{answer:?}");
 }
 
 #[tokio::test]
@@ -139,10 +118,7 @@ async fn a_restarted_server_is_reached_by_the_next_call() {
     assert!(notify(&client, &addr, TIMEOUT).await.0.is_ok());
     first.stop().await;
     let (answer, _) = notify(&client, &addr, TIMEOUT).await;
-    assert!(
-        matches!(answer, Err(CallError::Unreachable(_))),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, Err(CallError::Unreachable(_))), "{answer:?}");
 
     let second = Running::start_at(socket, here()).await;
     second.answers(|answers| answers.overlay = noted());
@@ -150,11 +126,7 @@ async fn a_restarted_server_is_reached_by_the_next_call() {
     let (answer, rtt) = notify(&client, &addr, TIMEOUT).await;
     assert!(answer.is_ok(), "{answer:?}");
     assert_eq!(rtt, None, "over a new connection");
-    assert!(
-        begun.elapsed() < Duration::from_secs(1),
-        "no back-off: {:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(1), "no back-off: {:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -179,17 +151,10 @@ async fn a_connection_over_which_nothing_comes_is_replaced() {
     // The first connection leads nowhere, like one whose way was cut; the next one works.
     forward(listener, node.socket(), Arc::clone(&accepted), 1);
     let silence_max = Duration::from_millis(400);
-    let client = client_on(Pool::new(PoolConfig {
-        silence_max,
-        ..PoolConfig::default()
-    }));
+    let client = client_on(Pool::new(PoolConfig { silence_max, ..PoolConfig::default() }));
     // One call that is short of time proves nothing yet: the connection stays for a while.
     let begun = Instant::now();
-    while notify(&client, &addr, Duration::from_millis(100))
-        .await
-        .0
-        .is_err()
-    {
+    while notify(&client, &addr, Duration::from_millis(100)).await.0.is_err() {
         assert!(begun.elapsed() < TIMEOUT, "never replaced");
     }
     assert!(begun.elapsed() >= silence_max, "{:?}", begun.elapsed());
@@ -199,10 +164,7 @@ async fn a_connection_over_which_nothing_comes_is_replaced() {
 #[tokio::test]
 async fn no_more_connections_are_kept_than_allowed() {
     let nodes = [node().await, node().await, node().await];
-    let client = client_on(Pool::new(PoolConfig {
-        connections_max: 2,
-        ..PoolConfig::default()
-    }));
+    let client = client_on(Pool::new(PoolConfig { connections_max: 2, ..PoolConfig::default() }));
     for node in nodes.iter().chain(&nodes) {
         assert!(notify(&client, &node.addr, TIMEOUT).await.0.is_ok());
         assert!(client.pool().len() <= 2);
@@ -215,10 +177,7 @@ async fn no_more_connections_are_kept_than_allowed() {
 #[tokio::test]
 async fn an_idle_connection_is_closed_when_another_is_used() {
     let (idle, busy) = (node().await, node().await);
-    let client = client_on(Pool::new(PoolConfig {
-        idle_max: Duration::from_millis(200),
-        ..PoolConfig::default()
-    }));
+    let client = client_on(Pool::new(PoolConfig { idle_max: Duration::from_millis(200), ..PoolConfig::default() }));
     assert!(notify(&client, &idle.addr, TIMEOUT).await.0.is_ok());
     for _ in 0..6 {
         tokio::time::sleep(Duration::from_millis(60)).await;
@@ -233,20 +192,14 @@ async fn a_caller_that_gives_up_leaves_the_dial_to_the_others() {
     let client = client();
     let (patient, hasty) = (client.clone(), client);
     let hasty_addr = node.addr.clone();
-    let hasty =
-        tokio::spawn(async move { notify(&hasty, &hasty_addr, TIMEOUT).await.0.map(|_| ()) });
+    let hasty = tokio::spawn(async move { notify(&hasty, &hasty_addr, TIMEOUT).await.0.map(|_| ()) });
     tokio::task::yield_now().await;
     hasty.abort();
     assert!(notify(&patient, &node.addr, TIMEOUT).await.0.is_ok());
 }
 
 /// Passes connections on to `target`, except the first `lost`, which are accepted and left alone.
-fn forward(
-    listener: TcpListener,
-    target: std::net::SocketAddr,
-    accepted: Arc<AtomicUsize>,
-    lost: usize,
-) {
+fn forward(listener: TcpListener, target: std::net::SocketAddr, accepted: Arc<AtomicUsize>, lost: usize) {
     tokio::spawn(async move {
         let mut held = Vec::new();
         while let Ok((mut from, _)) = listener.accept().await {

@@ -13,13 +13,12 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use transport::v1::{
-    AdminJoinRequest, AdminJoinResponse, LeaveRequest, LeaveResponse, LookupRequest,
-    LookupResponse, NeighboursRequest, NeighboursResponse, StatusRequest, StatusResponse,
-    TableRequest, TableResponse,
+    AdminJoinRequest, AdminJoinResponse, LeaveRequest, LeaveResponse, LookupRequest, LookupResponse, NeighboursRequest,
+    NeighboursResponse, StatusRequest, StatusResponse, TableRequest, TableResponse,
 };
 use transport::{
-    AdminService, Health, Here, KvError, KvService, Limits, PeerClient, PeerService, Pool,
-    PoolConfig, ServeError, Server, Status,
+    AdminService, Health, Here, KvError, KvService, Limits, PeerClient, PeerService, Pool, PoolConfig, ServeError,
+    Server, Status,
 };
 use wire::records::*;
 
@@ -32,18 +31,11 @@ pub(crate) fn space() -> Space {
 }
 
 pub(crate) fn here() -> Here {
-    Here {
-        cluster: "default".to_owned(),
-        space: space(),
-    }
+    Here { cluster: "default".to_owned(), space: space() }
 }
 
 pub(crate) fn peer(number: u64, addr: &Addr) -> Peer {
-    Peer {
-        id: space().id(number).unwrap(),
-        addr: addr.clone(),
-        incarnation: 2,
-    }
+    Peer { id: space().id(number).unwrap(), addr: addr.clone(), incarnation: 2 }
 }
 
 /// The node that asks.
@@ -111,67 +103,33 @@ impl PeerService<Chord> for Fake {
         answer!(self.control, from, envelope, request)
     }
 
-    async fn execute(
-        &self,
-        from: Member,
-        envelope: Envelope,
-        request: Execute,
-    ) -> Result<Outcome, Refusal> {
+    async fn execute(&self, from: Member, envelope: Envelope, request: Execute) -> Result<Outcome, Refusal> {
         answer!(self.execute, from, envelope, request)
     }
 
-    async fn store(
-        &self,
-        from: Member,
-        envelope: Envelope,
-        request: Store,
-    ) -> Result<StoreReply, Refusal> {
+    async fn store(&self, from: Member, envelope: Envelope, request: Store) -> Result<StoreReply, Refusal> {
         answer!(self.store, from, envelope, request)
     }
 
-    async fn read(
-        &self,
-        from: Member,
-        envelope: Envelope,
-        request: Read,
-    ) -> Result<ReadReply, Refusal> {
+    async fn read(&self, from: Member, envelope: Envelope, request: Read) -> Result<ReadReply, Refusal> {
         answer!(self.read, from, envelope, request)
     }
 
-    async fn list(
-        &self,
-        from: Member,
-        envelope: Envelope,
-        request: List,
-    ) -> Result<ListReply, Refusal> {
+    async fn list(&self, from: Member, envelope: Envelope, request: List) -> Result<ListReply, Refusal> {
         answer!(self.list, from, envelope, request)
     }
 
-    async fn fetch(
-        &self,
-        from: Member,
-        envelope: Envelope,
-        request: Fetch,
-    ) -> Result<FetchReply, Refusal> {
+    async fn fetch(&self, from: Member, envelope: Envelope, request: Fetch) -> Result<FetchReply, Refusal> {
         answer!(self.fetch, from, envelope, request)
     }
 
-    async fn offer(
-        &self,
-        from: Member,
-        envelope: Envelope,
-        request: Offer,
-    ) -> Result<OfferReply, Refusal> {
+    async fn offer(&self, from: Member, envelope: Envelope, request: Offer) -> Result<OfferReply, Refusal> {
         answer!(self.offer, from, envelope, request)
     }
 }
 
 impl KvService for Fake {
-    async fn execute(
-        &self,
-        operation: Operation,
-        budget: Option<Duration>,
-    ) -> Result<Outcome, KvError> {
+    async fn execute(&self, operation: Operation, budget: Option<Duration>) -> Result<Outcome, KvError> {
         *self.budget.lock() = budget;
         let takes = self.answers.lock().kv_takes;
         tokio::time::sleep(takes).await;
@@ -180,28 +138,18 @@ impl KvService for Fake {
         } else {
             self.note(format!("kv {operation:?}"));
         }
-        self.answers
-            .lock()
-            .kv
-            .clone()
-            .unwrap_or(Ok(Outcome::Absent))
+        self.answers.lock().kv.clone().unwrap_or(Ok(Outcome::Absent))
     }
 }
 
 impl AdminService for Fake {
     async fn status(&self, _: StatusRequest) -> Result<StatusResponse, Status> {
-        Ok(StatusResponse {
-            protocol: "chord".to_owned(),
-            ..Default::default()
-        })
+        Ok(StatusResponse { protocol: "chord".to_owned(), ..Default::default() })
     }
 
     async fn lookup(&self, request: LookupRequest) -> Result<LookupResponse, Status> {
         match request.target {
-            Some(_) => Ok(LookupResponse {
-                elapsed_us: 42,
-                ..Default::default()
-            }),
+            Some(_) => Ok(LookupResponse { elapsed_us: 42, ..Default::default() }),
             None => Err(Status::invalid_argument("target is missing")),
         }
     }
@@ -211,10 +159,7 @@ impl AdminService for Fake {
     }
 
     async fn neighbours(&self, _: NeighboursRequest) -> Result<NeighboursResponse, Status> {
-        Ok(NeighboursResponse {
-            keys: 3,
-            ..Default::default()
-        })
+        Ok(NeighboursResponse { keys: 3, ..Default::default() })
     }
 
     async fn leave(&self, _: LeaveRequest) -> Result<LeaveResponse, Status> {
@@ -222,10 +167,7 @@ impl AdminService for Fake {
     }
 
     async fn join(&self, request: AdminJoinRequest) -> Result<AdminJoinResponse, Status> {
-        Ok(AdminJoinResponse {
-            outcome: format!("met {}", request.addr),
-            ..Default::default()
-        })
+        Ok(AdminJoinResponse { outcome: format!("met {}", request.addr), ..Default::default() })
     }
 }
 
@@ -254,24 +196,9 @@ impl Running {
                 let _ = stopped.await;
             };
             let server = Server::<Chord>::new(here, Limits::default());
-            server
-                .serve(
-                    listener,
-                    serving.clone(),
-                    serving.clone(),
-                    serving,
-                    &served,
-                    shutdown,
-                )
-                .await
+            server.serve(listener, serving.clone(), serving.clone(), serving, &served, shutdown).await
         });
-        Self {
-            fake,
-            addr,
-            health,
-            stop: Some(stop),
-            task,
-        }
+        Self { fake, addr, health, stop: Some(stop), task }
     }
 
     pub(crate) fn socket(&self) -> SocketAddr {
@@ -281,11 +208,7 @@ impl Running {
     /// Ends gracefully; returns once the socket is free.
     pub(crate) async fn stop(mut self) {
         drop(self.stop.take());
-        tokio::time::timeout(TIMEOUT, &mut self.task)
-            .await
-            .expect("stops")
-            .unwrap()
-            .unwrap();
+        tokio::time::timeout(TIMEOUT, &mut self.task).await.expect("stops").unwrap().unwrap();
     }
 
     /// Answers to come.
@@ -298,11 +221,7 @@ impl Running {
     }
 
     pub(crate) async fn channel(&self) -> tonic::transport::Channel {
-        tonic::transport::Endpoint::from_shared(format!("http://{}", self.addr))
-            .unwrap()
-            .connect()
-            .await
-            .unwrap()
+        tonic::transport::Endpoint::from_shared(format!("http://{}", self.addr)).unwrap().connect().await.unwrap()
     }
 }
 
@@ -321,29 +240,15 @@ pub(crate) fn client_on(pool: Pool) -> PeerClient {
 }
 
 pub(crate) fn envelope() -> Envelope {
-    Envelope {
-        from: asker(),
-        to: None,
-        ring: None,
-    }
+    Envelope { from: asker(), to: None, ring: None }
 }
 
 /// The shortest question there is.
 pub(crate) async fn notify(client: &PeerClient, addr: &Addr, timeout: Duration) -> Asked {
-    client
-        .call::<Chord>(
-            addr,
-            &envelope(),
-            overlay::Request::Protocol(chord::Request::Notify),
-            timeout,
-        )
-        .await
+    client.call::<Chord>(addr, &envelope(), overlay::Request::Protocol(chord::Request::Notify), timeout).await
 }
 
-pub(crate) type Asked = (
-    Result<overlay::Response<Chord>, transport::CallError>,
-    Option<Duration>,
-);
+pub(crate) type Asked = (Result<overlay::Response<Chord>, transport::CallError>, Option<Duration>);
 
 /// The answer to it.
 pub(crate) fn noted() -> Option<Result<overlay::Response<Chord>, Refusal>> {

@@ -1,9 +1,6 @@
 //! Clients and servers over real sockets on the loopback interface.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that unwraps nothing fails as it should"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails as it should")]
 
 mod connections;
 mod fake;

@@ -14,10 +14,7 @@ use wire::records::*;
 use crate::fake::{Running, STORE, TIMEOUT, asker, client, envelope, noted, notify, peer, space};
 
 fn ring() -> RingId {
-    RingId {
-        started_ms: 17,
-        starter: space().zero(),
-    }
+    RingId { started_ms: 17, starter: space().zero() }
 }
 
 fn text(value: impl Debug) -> String {
@@ -26,15 +23,8 @@ fn text(value: impl Debug) -> String {
 
 /// What a storage request arrives as.
 fn storage(kind: &str, node: &Running, request: impl Debug) -> Vec<String> {
-    let from = Member {
-        peer: asker(),
-        store: STORE,
-    };
-    let envelope = Envelope {
-        from: asker(),
-        to: Some(node.peer()),
-        ring: Some(ring()),
-    };
+    let from = Member { peer: asker(), store: STORE };
+    let envelope = Envelope { from: asker(), to: Some(node.peer()), ring: Some(ring()) };
     vec![format!("{kind} {from:?} {envelope:?} {request:?}")]
 }
 
@@ -43,14 +33,7 @@ fn version() -> Version {
 }
 
 fn set(node: &Running) -> Set {
-    Set {
-        number: 4,
-        members: vec![Member {
-            peer: node.peer(),
-            store: 8,
-        }],
-        forced: false,
-    }
+    Set { number: 4, members: vec![Member { peer: node.peer(), store: 8 }], forced: false }
 }
 
 fn range() -> Range {
@@ -70,23 +53,11 @@ async fn a_hello_is_answered() {
         members: vec![peer(3, &node.addr)],
     };
     node.answers(|answers| answers.overlay = Some(Ok(overlay::Response::Hello(reply.clone()))));
-    let hello = Hello {
-        settings,
-        state: HelloState::Searching,
-        disk_ring: Some(ring()),
-    };
+    let hello = Hello { settings, state: HelloState::Searching, disk_ring: Some(ring()) };
     let request = overlay::Request::<Chord>::Hello(hello);
-    let (answer, _) = client
-        .call(&node.addr, &envelope(), request.clone(), TIMEOUT)
-        .await;
-    assert_eq!(
-        text(answer),
-        text(Ok::<_, ()>(overlay::Response::<Chord>::Hello(reply)))
-    );
-    assert_eq!(
-        node.fake.take_arrived(),
-        [format!("overlay {:?} {request:?}", envelope())]
-    );
+    let (answer, _) = client.call(&node.addr, &envelope(), request.clone(), TIMEOUT).await;
+    assert_eq!(text(answer), text(Ok::<_, ()>(overlay::Response::<Chord>::Hello(reply))));
+    assert_eq!(node.fake.take_arrived(), [format!("overlay {:?} {request:?}", envelope())]);
 }
 
 #[tokio::test]
@@ -94,56 +65,34 @@ async fn a_departure_is_answered() {
     let (node, client) = (Running::start().await, client());
     node.answers(|answers| answers.overlay = Some(Ok(overlay::Response::Departed)));
     let request = overlay::Request::<Chord>::Depart(Departure::Stop);
-    let (answer, _) = client
-        .call(&node.addr, &envelope(), request.clone(), TIMEOUT)
-        .await;
+    let (answer, _) = client.call(&node.addr, &envelope(), request.clone(), TIMEOUT).await;
     assert!(matches!(answer, Ok(overlay::Response::Departed)));
-    assert_eq!(
-        node.fake.take_arrived(),
-        [format!("overlay {:?} {request:?}", envelope())]
-    );
+    assert_eq!(node.fake.take_arrived(), [format!("overlay {:?} {request:?}", envelope())]);
 }
 
 #[tokio::test]
 async fn a_protocol_request_is_answered_and_measured_once_the_connection_is_open() {
     let (node, client) = (Running::start().await, client());
-    let neighbours = Neighbours {
-        predecessor: Some(node.peer()),
-        successors: vec![chord::Entry::Peer(node.peer())],
-    };
+    let neighbours = Neighbours { predecessor: Some(node.peer()), successors: vec![chord::Entry::Peer(node.peer())] };
     let reply = overlay::Response::Protocol(chord::Response::Neighbours(neighbours));
     node.answers(|answers| answers.overlay = Some(Ok(reply.clone())));
     let ask = || {
         let request = overlay::Request::<Chord>::Protocol(chord::Request::GetNeighbours);
-        let envelope = Envelope {
-            from: asker(),
-            to: Some(node.peer()),
-            ring: Some(ring()),
-        };
+        let envelope = Envelope { from: asker(), to: Some(node.peer()), ring: Some(ring()) };
         let (client, addr) = (client.clone(), node.addr.clone());
         async move { client.call(&addr, &envelope, request, TIMEOUT).await }
     };
     let (answer, rtt) = ask().await;
     assert_eq!(text(answer), text(Ok::<_, ()>(reply)));
-    assert_eq!(
-        rtt, None,
-        "the call that opens the connection says nothing about the network"
-    );
+    assert_eq!(rtt, None, "the call that opens the connection says nothing about the network");
     let (_, rtt) = ask().await;
-    assert!(
-        rtt.is_some_and(|rtt| rtt > Duration::ZERO && rtt < TIMEOUT),
-        "{rtt:?}"
-    );
+    assert!(rtt.is_some_and(|rtt| rtt > Duration::ZERO && rtt < TIMEOUT), "{rtt:?}");
 }
 
 #[tokio::test]
 async fn a_refusal_comes_back_as_it_was_given() {
     let (node, client) = (Running::start().await, client());
-    for refusal in [
-        Refusal::Gone,
-        Refusal::OtherRing(Some(ring())),
-        Refusal::Malformed("avoid".to_owned()),
-    ] {
+    for refusal in [Refusal::Gone, Refusal::OtherRing(Some(ring())), Refusal::Malformed("avoid".to_owned())] {
         node.answers(|answers| answers.overlay = Some(Err(refusal.clone())));
         let (answer, _) = notify(&client, &node.addr, TIMEOUT).await;
         assert_eq!(answer.unwrap_err(), CallError::Refused(refusal));
@@ -155,10 +104,7 @@ async fn an_answer_to_another_question_is_no_answer() {
     let (node, client) = (Running::start().await, client());
     node.answers(|answers| answers.overlay = Some(Ok(overlay::Response::Departed)));
     let (answer, _) = notify(&client, &node.addr, TIMEOUT).await;
-    assert!(
-        matches!(answer, Err(CallError::Unreachable(_))),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, Err(CallError::Unreachable(_))), "{answer:?}");
     node.answers(|answers| answers.overlay = noted());
     assert!(notify(&client, &node.addr, TIMEOUT).await.0.is_ok());
 }
@@ -166,23 +112,11 @@ async fn an_answer_to_another_question_is_no_answer() {
 #[tokio::test]
 async fn a_question_about_sets_is_answered() {
     let (node, client) = (Running::start().await, client());
-    let me = Member {
-        peer: node.peer(),
-        store: 8,
-    };
-    let reply = replica::Response {
-        me,
-        leaving: true,
-        answer: Answer::Learnt { number: 3 },
-    };
+    let me = Member { peer: node.peer(), store: 8 };
+    let reply = replica::Response { me, leaving: true, answer: Answer::Learnt { number: 3 } };
     node.answers(|answers| answers.control = Some(Ok(reply.clone())));
-    let request = replica::Request::Learn {
-        range: range(),
-        set: set(&node),
-    };
-    let answer = client
-        .control(&node.peer(), Some(ring()), request.clone(), TIMEOUT)
-        .await;
+    let request = replica::Request::Learn { range: range(), set: set(&node) };
+    let answer = client.control(&node.peer(), Some(ring()), request.clone(), TIMEOUT).await;
     assert_eq!(answer, Ok(reply));
     assert_eq!(node.fake.take_arrived(), storage("control", &node, request));
 }
@@ -190,9 +124,7 @@ async fn a_question_about_sets_is_answered() {
 #[tokio::test]
 async fn an_operation_is_carried_out_elsewhere() {
     let (node, client) = (Running::start().await, client());
-    let reply = Outcome::ConditionFailed {
-        current: Some(version()),
-    };
+    let reply = Outcome::ConditionFailed { current: Some(version()) };
     node.answers(|answers| answers.execute = Some(Ok(reply.clone())));
     let operation = Operation::Put {
         key: "k".into(),
@@ -200,16 +132,8 @@ async fn an_operation_is_carried_out_elsewhere() {
         ttl_ms: Some(60_000),
         condition: Some(Condition::IfAbsent),
     };
-    let request = Execute {
-        operation,
-        budget: Duration::from_millis(700),
-    };
-    assert_eq!(
-        client
-            .execute(&node.peer(), Some(ring()), &request, TIMEOUT)
-            .await,
-        Ok(reply)
-    );
+    let request = Execute { operation, budget: Duration::from_millis(700) };
+    assert_eq!(client.execute(&node.peer(), Some(ring()), &request, TIMEOUT).await, Ok(reply));
     assert_eq!(node.fake.take_arrived(), storage("execute", &node, request));
 }
 
@@ -221,26 +145,13 @@ async fn copies_are_stored_and_read() {
         answers.store = Some(Ok(StoreReply::Stored { durable: true }));
         answers.read = Some(Ok(ReadReply::Record(record.clone())));
     });
-    let request = Store {
-        holder: 8,
-        number: 4,
-        record: record.clone(),
-    };
-    let stored = client
-        .store(&node.peer(), Some(ring()), &request, TIMEOUT)
-        .await;
+    let request = Store { holder: 8, number: 4, record: record.clone() };
+    let stored = client.store(&node.peer(), Some(ring()), &request, TIMEOUT).await;
     assert_eq!(stored, Ok(StoreReply::Stored { durable: true }));
     assert_eq!(node.fake.take_arrived(), storage("store", &node, request));
 
-    let request = Read {
-        holder: 8,
-        number: 4,
-        key: "k".into(),
-        have: Some(version()),
-    };
-    let read = client
-        .read(&node.peer(), Some(ring()), &request, TIMEOUT)
-        .await;
+    let request = Read { holder: 8, number: 4, key: "k".into(), have: Some(version()) };
+    let read = client.read(&node.peer(), Some(ring()), &request, TIMEOUT).await;
     assert_eq!(read, Ok(ReadReply::Record(record)));
     assert_eq!(node.fake.take_arrived(), storage("read", &node, request));
 }
@@ -248,97 +159,43 @@ async fn copies_are_stored_and_read() {
 #[tokio::test]
 async fn records_are_listed_fetched_and_offered() {
     let (node, client) = (Running::start().await, client());
-    let cursor = Cursor {
-        id: space().zero(),
-        key: "k".into(),
-    };
-    let entries = vec![Listed {
-        key: "k".into(),
-        version: version(),
-    }];
+    let cursor = Cursor { id: space().zero(), key: "k".into() };
+    let entries = vec![Listed { key: "k".into(), version: version() }];
     let listed = ListReply {
         entries: entries.clone(),
         next: Some(cursor.clone()),
-        newer: Some(NewerSet {
-            range: range(),
-            set: set(&node),
-        }),
+        newer: Some(NewerSet { range: range(), set: set(&node) }),
     };
-    let fetched = FetchReply {
-        records: vec![Record::tombstone("k", version())],
-        taken: 1,
-    };
-    let not_primary = NotPrimary {
-        primary: Some(node.peer()),
-        range: Some(range()),
-    };
-    let offered = OfferReply {
-        wanted: vec![0],
-        confirmed: vec![1],
-        not_primary: Some(not_primary),
-    };
+    let fetched = FetchReply { records: vec![Record::tombstone("k", version())], taken: 1 };
+    let not_primary = NotPrimary { primary: Some(node.peer()), range: Some(range()) };
+    let offered = OfferReply { wanted: vec![0], confirmed: vec![1], not_primary: Some(not_primary) };
     node.answers(|answers| {
         answers.list = Some(Ok(listed.clone()));
         answers.fetch = Some(Ok(fetched.clone()));
         answers.offer = Some(Ok(offered.clone()));
     });
 
-    let request = List {
-        holder: 8,
-        range: range(),
-        set: set(&node),
-        after: Some(cursor),
-        limit: 100,
-    };
-    assert_eq!(
-        client
-            .list(&node.peer(), Some(ring()), &request, TIMEOUT)
-            .await,
-        Ok(listed)
-    );
+    let request = List { holder: 8, range: range(), set: set(&node), after: Some(cursor), limit: 100 };
+    assert_eq!(client.list(&node.peer(), Some(ring()), &request, TIMEOUT).await, Ok(listed));
     assert_eq!(node.fake.take_arrived(), storage("list", &node, request));
 
-    let request = Fetch {
-        holder: 8,
-        keys: vec!["k".into()],
-    };
-    assert_eq!(
-        client
-            .fetch(&node.peer(), Some(ring()), &request, TIMEOUT)
-            .await,
-        Ok(fetched)
-    );
+    let request = Fetch { holder: 8, keys: vec!["k".into()] };
+    assert_eq!(client.fetch(&node.peer(), Some(ring()), &request, TIMEOUT).await, Ok(fetched));
     assert_eq!(node.fake.take_arrived(), storage("fetch", &node, request));
 
-    let request = Offer {
-        entries,
-        records: vec![Record::new("k", version(), "v")],
-    };
-    assert_eq!(
-        client
-            .offer(&node.peer(), Some(ring()), &request, TIMEOUT)
-            .await,
-        Ok(offered)
-    );
+    let request = Offer { entries, records: vec![Record::new("k", version(), "v")] };
+    assert_eq!(client.offer(&node.peer(), Some(ring()), &request, TIMEOUT).await, Ok(offered));
     assert_eq!(node.fake.take_arrived(), storage("offer", &node, request));
 }
 
 #[tokio::test]
 async fn a_new_incarnation_is_told_in_storage_calls() {
     let (node, client) = (Running::start().await, client());
-    let reborn = overlay::Peer {
-        incarnation: 3,
-        ..asker()
-    };
+    let reborn = overlay::Peer { incarnation: 3, ..asker() };
     client.set_me(reborn.clone());
-    let refused = client
-        .control(&node.peer(), None, replica::Request::Leaving, TIMEOUT)
-        .await;
+    let refused = client.control(&node.peer(), None, replica::Request::Leaving, TIMEOUT).await;
     assert_eq!(refused, Err(CallError::Refused(Refusal::NotReady)));
-    let from = Member {
-        peer: reborn,
-        store: STORE,
-    };
+    let from = Member { peer: reborn, store: STORE };
     assert!(node.fake.take_arrived()[0].starts_with(&format!("control {from:?}")));
 }
 
@@ -350,21 +207,9 @@ async fn the_largest_value_travels_between_nodes() {
         answers.store = Some(Ok(StoreReply::Stored { durable: false }));
         answers.read = Some(Ok(ReadReply::Record(record.clone())));
     });
-    let request = Store {
-        holder: 8,
-        number: 4,
-        record: record.clone(),
-    };
+    let request = Store { holder: 8, number: 4, record: record.clone() };
     let stored = client.store(&node.peer(), None, &request, TIMEOUT).await;
     assert_eq!(stored, Ok(StoreReply::Stored { durable: false }));
-    let request = Read {
-        holder: 8,
-        number: 4,
-        key: record.key.clone(),
-        have: None,
-    };
-    assert_eq!(
-        client.read(&node.peer(), None, &request, TIMEOUT).await,
-        Ok(ReadReply::Record(record))
-    );
+    let request = Read { holder: 8, number: 4, key: record.key.clone(), have: None };
+    assert_eq!(client.read(&node.peer(), None, &request, TIMEOUT).await, Ok(ReadReply::Record(record)));
 }

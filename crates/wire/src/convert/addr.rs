@@ -14,39 +14,24 @@ const ADDR_LEN_MAX: usize = 253 + 2 + 6;
 /// ```
 pub fn read_addr(text: &str) -> Result<Addr, String> {
     if text.len() > ADDR_LEN_MAX {
-        return Err(format!(
-            "is {} bytes long, the limit is {ADDR_LEN_MAX}",
-            text.len()
-        ));
+        return Err(format!("is {} bytes long, the limit is {ADDR_LEN_MAX}", text.len()));
     }
     let Some((host, port)) = text.rsplit_once(':') else {
         return Err(format!("is `{}`, not HOST:PORT", text.escape_debug()));
     };
     if !is_host(host) {
-        return Err(format!(
-            "is `{}`, whose host is not a name or an address",
-            text.escape_debug()
-        ));
+        return Err(format!("is `{}`, whose host is not a name or an address", text.escape_debug()));
     }
-    let is_port = port.bytes().all(|byte| byte.is_ascii_digit())
-        && port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
     match Addr::new(text) {
         Some(addr) if is_port => Ok(addr),
-        _ => Err(format!(
-            "is `{}`, whose port is not from 1 to 65535",
-            text.escape_debug()
-        )),
+        _ => Err(format!("is `{}`, whose port is not from 1 to 65535", text.escape_debug())),
     }
 }
 
 fn is_host(host: &str) -> bool {
     if let Some(inner) = host.strip_prefix('[') {
-        return inner
-            .strip_suffix(']')
-            .is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok());
+        return inner.strip_suffix(']').is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok());
     }
-    !host.is_empty()
-        && host
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+    !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
 }

@@ -76,30 +76,17 @@ impl WireProtocol for Chord {
         }
     }
 
-    fn decode_request(
-        path: &str,
-        body: Bytes,
-        here: &Here,
-    ) -> Result<(Envelope, Request), Rejected> {
+    fn decode_request(path: &str, body: Bytes, here: &Here) -> Result<(Envelope, Request), Rejected> {
         let (envelope, request) = match path {
             FIND_SUCCESSOR => {
                 let message: v1::FindSuccessorRequest = parse(body)?;
                 let envelope = read_envelope(message.envelope, None, here)?;
-                return Ok((
-                    envelope,
-                    read_find_successor(&message.target, &message.avoid, here.space)?,
-                ));
+                return Ok((envelope, read_find_successor(&message.target, &message.avoid, here.space)?));
             }
-            GET_NEIGHBOURS => (
-                parse::<v1::GetNeighboursRequest>(body)?.envelope,
-                Request::GetNeighbours,
-            ),
+            GET_NEIGHBOURS => (parse::<v1::GetNeighboursRequest>(body)?.envelope, Request::GetNeighbours),
             JOIN => (parse::<v1::JoinRequest>(body)?.envelope, Request::Join),
             NOTIFY => (parse::<v1::NotifyRequest>(body)?.envelope, Request::Notify),
-            STABILIZE => (
-                parse::<v1::StabilizeRequest>(body)?.envelope,
-                Request::Stabilize,
-            ),
+            STABILIZE => (parse::<v1::StabilizeRequest>(body)?.envelope, Request::Stabilize),
             _ => return Err(Rejected::NoSuchMethod(path.to_owned())),
         };
         Ok((read_envelope(envelope, None, here)?, request))
@@ -108,59 +95,31 @@ impl WireProtocol for Chord {
     fn encode_response(path: &str, response: &Result<Response, Refusal>) -> Option<Vec<u8>> {
         let refusal = response.as_ref().err().map(Refusal::to_message);
         Some(match (path, response.as_ref().ok()) {
-            (FIND_SUCCESSOR, None) => v1::FindSuccessorResponse {
-                refusal,
-                route: None,
+            (FIND_SUCCESSOR, None) => v1::FindSuccessorResponse { refusal, route: None }.encode_to_vec(),
+            (FIND_SUCCESSOR, Some(Response::Route(route))) => {
+                v1::FindSuccessorResponse { refusal, route: Some(route.to_message()) }.encode_to_vec()
             }
-            .encode_to_vec(),
-            (FIND_SUCCESSOR, Some(Response::Route(route))) => v1::FindSuccessorResponse {
-                refusal,
-                route: Some(route.to_message()),
-            }
-            .encode_to_vec(),
-            (GET_NEIGHBOURS, None) => v1::GetNeighboursResponse {
-                refusal,
-                ..Default::default()
-            }
-            .encode_to_vec(),
+            (GET_NEIGHBOURS, None) => v1::GetNeighboursResponse { refusal, ..Default::default() }.encode_to_vec(),
             (GET_NEIGHBOURS, Some(Response::Neighbours(neighbours))) => v1::GetNeighboursResponse {
                 refusal,
                 predecessor: message(&neighbours.predecessor),
                 successors: messages(&neighbours.successors),
             }
             .encode_to_vec(),
-            (JOIN, None) => v1::JoinResponse {
-                refusal,
-                ..Default::default()
+            (JOIN, None) => v1::JoinResponse { refusal, ..Default::default() }.encode_to_vec(),
+            (JOIN, Some(Response::Admitted(list))) => {
+                v1::JoinResponse { refusal, successors: messages(list), elsewhere: None }.encode_to_vec()
             }
-            .encode_to_vec(),
-            (JOIN, Some(Response::Admitted(list))) => v1::JoinResponse {
-                refusal,
-                successors: messages(list),
-                elsewhere: None,
+            (JOIN, Some(Response::Elsewhere(peer))) => {
+                v1::JoinResponse { refusal, elsewhere: Some(peer.to_message()), ..Default::default() }.encode_to_vec()
             }
-            .encode_to_vec(),
-            (JOIN, Some(Response::Elsewhere(peer))) => v1::JoinResponse {
-                refusal,
-                elsewhere: Some(peer.to_message()),
-                ..Default::default()
-            }
-            .encode_to_vec(),
-            (NOTIFY, None | Some(Response::Noted)) => {
-                v1::NotifyResponse { refusal }.encode_to_vec()
-            }
-            (STABILIZE, None | Some(Response::Noted)) => {
-                v1::StabilizeResponse { refusal }.encode_to_vec()
-            }
+            (NOTIFY, None | Some(Response::Noted)) => v1::NotifyResponse { refusal }.encode_to_vec(),
+            (STABILIZE, None | Some(Response::Noted)) => v1::StabilizeResponse { refusal }.encode_to_vec(),
             _ => return None,
         })
     }
 
-    fn decode_response(
-        path: &str,
-        body: Bytes,
-        space: Space,
-    ) -> Result<Result<Response, Refusal>, Malformed> {
+    fn decode_response(path: &str, body: Bytes, space: Space) -> Result<Result<Response, Refusal>, Malformed> {
         let refused = |field| refusal(field, space);
         Ok(match path {
             FIND_SUCCESSOR => {
@@ -187,15 +146,10 @@ impl WireProtocol for Chord {
                     None => Ok(read_admission(message, space)?),
                 }
             }
-            NOTIFY => refused(parse::<v1::NotifyResponse>(body)?.refusal)?
-                .map_or(Ok(Response::Noted), Err),
-            STABILIZE => refused(parse::<v1::StabilizeResponse>(body)?.refusal)?
-                .map_or(Ok(Response::Noted), Err),
+            NOTIFY => refused(parse::<v1::NotifyResponse>(body)?.refusal)?.map_or(Ok(Response::Noted), Err),
+            STABILIZE => refused(parse::<v1::StabilizeResponse>(body)?.refusal)?.map_or(Ok(Response::Noted), Err),
             _ => {
-                return Err(Malformed::new(
-                    "the method",
-                    format_args!("{path} is not one of Chord's"),
-                ));
+                return Err(Malformed::new("the method", format_args!("{path} is not one of Chord's")));
             }
         })
     }
@@ -221,14 +175,7 @@ fn read_find_successor(target: &[u8], avoid: &[Bytes], space: Space) -> Result<R
     bounded("avoid", avoid.len(), AVOID_MAX)?;
     let target = identifier("target", target, space)?;
     let read = |(index, id): (usize, &Bytes)| identifier(&format!("avoid[{index}]"), id, space);
-    Ok(Request::FindSuccessor {
-        target,
-        avoid: avoid
-            .iter()
-            .enumerate()
-            .map(read)
-            .collect::<Result<_, _>>()?,
-    })
+    Ok(Request::FindSuccessor { target, avoid: avoid.iter().enumerate().map(read).collect::<Result<_, _>>()? })
 }
 
 /// Either a list that is taken over, which then has entries, or where else to ask.

@@ -17,9 +17,7 @@ const TEXT_LEN_MAX: usize = 4096;
 
 /// Reads an identifier: exactly ⌈m/8⌉ bytes, below 2^m.
 pub(crate) fn identifier(name: &str, bytes: &[u8], space: Space) -> Result<Id, Malformed> {
-    space
-        .from_bytes(bytes)
-        .map_err(|error| Malformed::new(name, format_args!("is not an identifier here: {error}")))
+    space.from_bytes(bytes).map_err(|error| Malformed::new(name, format_args!("is not an identifier here: {error}")))
 }
 
 /// Refuses a text that is too long to be shown to anybody.
@@ -27,10 +25,7 @@ pub(super) fn text(name: &str, text: String) -> Result<String, Malformed> {
     if text.len() <= TEXT_LEN_MAX {
         return Ok(text);
     }
-    Err(Malformed::new(
-        name,
-        format_args!("is {} bytes long, the limit is {TEXT_LEN_MAX}", text.len()),
-    ))
+    Err(Malformed::new(name, format_args!("is {} bytes long, the limit is {TEXT_LEN_MAX}", text.len())))
 }
 
 pub(super) fn id_bytes(id: Id) -> Bytes {
@@ -41,11 +36,7 @@ impl WireForm for Peer {
     type Message = v1::Peer;
 
     fn to_message(&self) -> v1::Peer {
-        v1::Peer {
-            id: id_bytes(self.id),
-            addr: self.addr.as_str().to_owned(),
-            incarnation: self.incarnation,
-        }
+        v1::Peer { id: id_bytes(self.id), addr: self.addr.as_str().to_owned(), incarnation: self.incarnation }
     }
 
     fn from_message(message: v1::Peer, space: Space) -> Result<Self, Malformed> {
@@ -53,16 +44,9 @@ impl WireForm for Peer {
         let addr = read_addr(&message.addr).map_err(|why| Malformed::new("addr", why))?;
         let incarnation = message.incarnation;
         if incarnation >= INCARNATION_LIMIT {
-            return Err(Malformed::new(
-                "incarnation",
-                format_args!("is {incarnation}, it has to be below 2^53"),
-            ));
+            return Err(Malformed::new("incarnation", format_args!("is {incarnation}, it has to be below 2^53")));
         }
-        Ok(Self {
-            id,
-            addr,
-            incarnation,
-        })
+        Ok(Self { id, addr, incarnation })
     }
 }
 
@@ -70,17 +54,11 @@ impl WireForm for RingId {
     type Message = v1::RingId;
 
     fn to_message(&self) -> v1::RingId {
-        v1::RingId {
-            started_ms: self.started_ms,
-            starter: id_bytes(self.starter),
-        }
+        v1::RingId { started_ms: self.started_ms, starter: id_bytes(self.starter) }
     }
 
     fn from_message(message: v1::RingId, space: Space) -> Result<Self, Malformed> {
-        Ok(Self {
-            started_ms: message.started_ms,
-            starter: identifier("starter", &message.starter, space)?,
-        })
+        Ok(Self { started_ms: message.started_ms, starter: identifier("starter", &message.starter, space)? })
     }
 }
 
@@ -88,18 +66,12 @@ impl WireForm for Range {
     type Message = v1::Range;
 
     fn to_message(&self) -> v1::Range {
-        v1::Range {
-            after: id_bytes(self.after),
-            upto: id_bytes(self.upto),
-        }
+        v1::Range { after: id_bytes(self.after), upto: id_bytes(self.upto) }
     }
 
     fn from_message(message: v1::Range, space: Space) -> Result<Self, Malformed> {
         let after = identifier("after", &message.after, space)?;
-        Ok(Self {
-            after,
-            upto: identifier("upto", &message.upto, space)?,
-        })
+        Ok(Self { after, upto: identifier("upto", &message.upto, space)? })
     }
 }
 
@@ -107,17 +79,11 @@ impl WireForm for Version {
     type Message = v1::Version;
 
     fn to_message(&self) -> v1::Version {
-        v1::Version {
-            clock: self.clock,
-            store: self.store,
-        }
+        v1::Version { clock: self.clock, store: self.store }
     }
 
     fn from_message(message: v1::Version, _: Space) -> Result<Self, Malformed> {
-        Ok(Self {
-            clock: message.clock,
-            store: message.store,
-        })
+        Ok(Self { clock: message.clock, store: message.store })
     }
 }
 
@@ -152,10 +118,7 @@ impl WireForm for Via {
             Ok(v1::Via::Cache) => Via::Cache,
             Ok(v1::Via::Unspecified) => return Err(Malformed::missing("via")),
             Err(_) => {
-                return Err(Malformed::new(
-                    "via",
-                    format_args!("is {message}, which is unknown here"),
-                ));
+                return Err(Malformed::new("via", format_args!("is {message}, which is unknown here")));
             }
         })
     }
@@ -165,17 +128,11 @@ impl WireForm for Hop {
     type Message = v1::Hop;
 
     fn to_message(&self) -> v1::Hop {
-        v1::Hop {
-            peer: Some(self.peer.to_message()),
-            via: self.via.to_message(),
-        }
+        v1::Hop { peer: Some(self.peer.to_message()), via: self.via.to_message() }
     }
 
     fn from_message(message: v1::Hop, space: Space) -> Result<Self, Malformed> {
-        Ok(Self {
-            peer: required("peer", message.peer, space)?,
-            via: Via::from_message(message.via, space)?,
-        })
+        Ok(Self { peer: required("peer", message.peer, space)?, via: Via::from_message(message.via, space)? })
     }
 }
 
@@ -184,15 +141,10 @@ impl WireForm for Route {
 
     fn to_message(&self) -> v1::Route {
         match self {
-            Route::Owners { hops, arc } => v1::Route {
-                owners: messages(hops),
-                arc: message(arc),
-                ..v1::Route::default()
-            },
-            Route::Closer(hops) => v1::Route {
-                closer: messages(hops),
-                ..v1::Route::default()
-            },
+            Route::Owners { hops, arc } => {
+                v1::Route { owners: messages(hops), arc: message(arc), ..v1::Route::default() }
+            }
+            Route::Closer(hops) => v1::Route { closer: messages(hops), ..v1::Route::default() },
         }
     }
 
@@ -202,9 +154,7 @@ impl WireForm for Route {
         let arc = optional("arc", message.arc, space)?;
         match (owners.is_empty(), closer.is_empty()) {
             (false, true) => Ok(Route::Owners { hops: owners, arc }),
-            (true, false) if arc.is_some() => {
-                Err(Malformed::new("arc", "is there although no owner is"))
-            }
+            (true, false) if arc.is_some() => Err(Malformed::new("arc", "is there although no owner is")),
             (true, false) => Ok(Route::Closer(closer)),
             (true, true) => Err(Malformed::missing("owners")),
             (false, false) => Err(Malformed::new("closer", "is there beside owners")),
@@ -230,11 +180,7 @@ impl WireForm for Refusal {
             Refusal::Malformed(why) => why.clone(),
             other => other.to_string(),
         };
-        v1::Refusal {
-            kind: kind.into(),
-            message,
-            ring,
-        }
+        v1::Refusal { kind: kind.into(), message, ring }
     }
 
     fn from_message(message: v1::Refusal, space: Space) -> Result<Self, Malformed> {
@@ -250,20 +196,14 @@ impl WireForm for Refusal {
             Ok(Kind::Malformed) => Refusal::Malformed(text),
             Ok(Kind::Unspecified) => return Err(Malformed::missing("kind")),
             Err(_) => {
-                return Err(Malformed::new(
-                    "kind",
-                    format_args!("is {}, which is unknown here", message.kind),
-                ));
+                return Err(Malformed::new("kind", format_args!("is {}, which is unknown here", message.kind)));
             }
         })
     }
 }
 
 /// The refusal in front of a reply, if there is one.
-pub(crate) fn refusal(
-    field: Option<v1::Refusal>,
-    space: Space,
-) -> Result<Option<Refusal>, Malformed> {
+pub(crate) fn refusal(field: Option<v1::Refusal>, space: Space) -> Result<Option<Refusal>, Malformed> {
     optional("refusal", field, space)
 }
 
@@ -287,18 +227,12 @@ pub(crate) fn read_envelope(
     let envelope = field.ok_or_else(|| Malformed::missing("envelope"))?;
     if envelope.cluster != here.cluster {
         let there = text("cluster", envelope.cluster).map_err(|error| error.within("envelope"))?;
-        return Err(Rejected::OtherCluster {
-            here: here.cluster.clone(),
-            there,
-        });
+        return Err(Rejected::OtherCluster { here: here.cluster.clone(), there });
     }
     match id_bits {
         Some(0) => return Err(Malformed::missing("id_bits").into()),
         Some(there) if there != here.space.bits() => {
-            return Err(Rejected::OtherWidth {
-                here: here.space.bits(),
-                there,
-            });
+            return Err(Rejected::OtherWidth { here: here.space.bits(), there });
         }
         _ => {}
     }

@@ -43,29 +43,14 @@ impl Call for Request {
         let envelope = Some(to_storage_envelope(cluster, envelope));
         let arc = |range: &Range| Some(range.to_message());
         match self {
-            Request::Sets { range, known } => v1::SetsRequest {
-                envelope,
-                range: arc(range),
-                known: messages(known),
+            Request::Sets { range, known } => {
+                v1::SetsRequest { envelope, range: arc(range), known: messages(known) }.encode_to_vec()
             }
-            .encode_to_vec(),
-            Request::Prepare {
-                range,
-                after,
-                ballot,
-            } => v1::PrepareRequest {
-                envelope,
-                range: arc(range),
-                after: *after,
-                ballot: Some(ballot.to_message()),
+            Request::Prepare { range, after, ballot } => {
+                v1::PrepareRequest { envelope, range: arc(range), after: *after, ballot: Some(ballot.to_message()) }
+                    .encode_to_vec()
             }
-            .encode_to_vec(),
-            Request::Accept {
-                range,
-                after,
-                ballot,
-                set,
-            } => v1::AcceptRequest {
+            Request::Accept { range, after, ballot, set } => v1::AcceptRequest {
                 envelope,
                 range: arc(range),
                 after: *after,
@@ -73,31 +58,19 @@ impl Call for Request {
                 set: Some(set.to_message()),
             }
             .encode_to_vec(),
-            Request::Install { range, set, before } => v1::InstallRequest {
-                envelope,
-                range: arc(range),
-                set: Some(set.to_message()),
-                before: message(before),
+            Request::Install { range, set, before } => {
+                v1::InstallRequest { envelope, range: arc(range), set: Some(set.to_message()), before: message(before) }
+                    .encode_to_vec()
             }
-            .encode_to_vec(),
-            Request::Learn { range, set } => v1::LearnRequest {
-                envelope,
-                range: arc(range),
-                set: Some(set.to_message()),
+            Request::Learn { range, set } => {
+                v1::LearnRequest { envelope, range: arc(range), set: Some(set.to_message()) }.encode_to_vec()
             }
-            .encode_to_vec(),
-            Request::Register { range, number } => v1::RegisterRequest {
-                envelope,
-                range: arc(range),
-                number: *number,
+            Request::Register { range, number } => {
+                v1::RegisterRequest { envelope, range: arc(range), number: *number }.encode_to_vec()
             }
-            .encode_to_vec(),
-            Request::Synced { range, number } => v1::SyncedRequest {
-                envelope,
-                range: arc(range),
-                number: *number,
+            Request::Synced { range, number } => {
+                v1::SyncedRequest { envelope, range: arc(range), number: *number }.encode_to_vec()
             }
-            .encode_to_vec(),
             Request::Leaving => v1::LeavingRequest { envelope }.encode_to_vec(),
         }
     }
@@ -120,19 +93,13 @@ impl Call for Request {
     fn encode_reply(_: &str, reply: &Result<Response, Refusal>) -> Option<Vec<u8>> {
         Some(match reply {
             Ok(response) => response.to_message().encode_to_vec(),
-            Err(refusal) => v1::ControlResponse {
-                refusal: Some(refusal.to_message()),
-                ..Default::default()
+            Err(refusal) => {
+                v1::ControlResponse { refusal: Some(refusal.to_message()), ..Default::default() }.encode_to_vec()
             }
-            .encode_to_vec(),
         })
     }
 
-    fn decode_reply(
-        _: &str,
-        body: Bytes,
-        space: Space,
-    ) -> Result<Result<Response, Refusal>, Malformed> {
+    fn decode_reply(_: &str, body: Bytes, space: Space) -> Result<Result<Response, Refusal>, Malformed> {
         let mut message: v1::ControlResponse = parse(body)?;
         match refusal(message.refusal.take(), space)? {
             Some(refusal) => Ok(Err(refusal)),
@@ -147,10 +114,7 @@ trait ControlMessage: Message + Default {
     fn request(self, space: Space) -> Result<Request, Malformed>;
 }
 
-fn read<M: ControlMessage>(
-    body: Bytes,
-    here: &Here,
-) -> Result<(StorageEnvelope, Request), Rejected> {
+fn read<M: ControlMessage>(body: Bytes, here: &Here) -> Result<(StorageEnvelope, Request), Rejected> {
     let mut message: M = parse(body)?;
     let envelope = read_storage_envelope(message.envelope(), here)?;
     Ok((envelope, message.request(here.space)?))

@@ -16,26 +16,15 @@ impl WireForm for Settings {
     type Message = Vec<v1::Setting>;
 
     fn to_message(&self) -> Vec<v1::Setting> {
-        let setting = |(name, value): &(String, String)| v1::Setting {
-            name: name.clone(),
-            value: value.clone(),
-        };
+        let setting = |(name, value): &(String, String)| v1::Setting { name: name.clone(), value: value.clone() };
         self.0.iter().map(setting).collect()
     }
 
     fn from_message(message: Vec<v1::Setting>, _: Space) -> Result<Self, Malformed> {
         bounded("settings", message.len(), SETTINGS_MAX)?;
-        let read = |setting: v1::Setting| {
-            Ok((
-                text("settings.name", setting.name)?,
-                text("settings.value", setting.value)?,
-            ))
-        };
-        message
-            .into_iter()
-            .map(read)
-            .collect::<Result<_, _>>()
-            .map(Self)
+        let read =
+            |setting: v1::Setting| Ok((text("settings.name", setting.name)?, text("settings.value", setting.value)?));
+        message.into_iter().map(read).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -60,10 +49,7 @@ impl WireForm for HelloState {
             Ok(v1::Standing::Leaving) => HelloState::Leaving,
             Ok(v1::Standing::Unspecified) => return Err(Malformed::missing("standing")),
             Err(_) => {
-                return Err(Malformed::new(
-                    "standing",
-                    format_args!("is {message}, which is unknown here"),
-                ));
+                return Err(Malformed::new("standing", format_args!("is {message}, which is unknown here")));
             }
         })
     }
@@ -116,17 +102,10 @@ impl WireForm for HelloReply {
 }
 
 pub(crate) fn to_depart(departure: Departure, envelope: v1::Envelope) -> v1::DepartRequest {
-    v1::DepartRequest {
-        envelope: Some(envelope),
-        stops: departure == Departure::Stop,
-    }
+    v1::DepartRequest { envelope: Some(envelope), stops: departure == Departure::Stop }
 }
 
 /// Reads all of it but the envelope.
 pub(crate) fn read_depart(message: &v1::DepartRequest) -> Departure {
-    if message.stops {
-        Departure::Stop
-    } else {
-        Departure::Leave
-    }
+    if message.stops { Departure::Stop } else { Departure::Leave }
 }

@@ -18,15 +18,9 @@ const ACKS_MAX: usize = 128;
 /// Refuses the empty key and one above [`KEY_LEN_MAX`].
 pub fn check_key(name: &str, key: &[u8]) -> Result<(), Malformed> {
     match key.len() {
-        0 => Err(Malformed::new(
-            name,
-            format_args!("is empty, a key has 1 to {KEY_LEN_MAX} bytes"),
-        )),
+        0 => Err(Malformed::new(name, format_args!("is empty, a key has 1 to {KEY_LEN_MAX} bytes"))),
         1..=KEY_LEN_MAX => Ok(()),
-        length => Err(Malformed::new(
-            name,
-            format_args!("is {length} bytes long, the limit is {KEY_LEN_MAX}"),
-        )),
+        length => Err(Malformed::new(name, format_args!("is {length} bytes long, the limit is {KEY_LEN_MAX}"))),
     }
 }
 
@@ -60,14 +54,9 @@ impl WireForm for Condition {
     fn from_message(message: v1::Condition, space: Space) -> Result<Self, Malformed> {
         use v1::condition::Kind;
         match message.kind {
-            Some(Kind::IfVersion(version)) => {
-                Version::from_message(version, space).map(Condition::IfVersion)
-            }
+            Some(Kind::IfVersion(version)) => Version::from_message(version, space).map(Condition::IfVersion),
             Some(Kind::IfAbsent(true)) => Ok(Condition::IfAbsent),
-            Some(Kind::IfAbsent(false)) => Err(Malformed::new(
-                "if_absent",
-                "is false, which is no condition",
-            )),
+            Some(Kind::IfAbsent(false)) => Err(Malformed::new("if_absent", "is false, which is no condition")),
             None => Err(Malformed::missing("kind")),
         }
     }
@@ -77,20 +66,12 @@ impl WireForm for Ack {
     type Message = v1::Ack;
 
     fn to_message(&self) -> v1::Ack {
-        v1::Ack {
-            id: id_bytes(self.id),
-            addr: self.addr.as_str().to_owned(),
-            durable: self.durable,
-        }
+        v1::Ack { id: id_bytes(self.id), addr: self.addr.as_str().to_owned(), durable: self.durable }
     }
 
     fn from_message(message: v1::Ack, space: Space) -> Result<Self, Malformed> {
         let addr = read_addr(&message.addr).map_err(|why| Malformed::new("addr", why))?;
-        Ok(Self {
-            id: identifier("id", &message.id, space)?,
-            addr,
-            durable: message.durable,
-        })
+        Ok(Self { id: identifier("id", &message.id, space)?, addr, durable: message.durable })
     }
 }
 
@@ -111,21 +92,13 @@ impl WireForm for Record {
         let key = key(message.key)?;
         let version = required("version", message.version, space)?;
         if message.tombstone && !message.value.is_empty() {
-            return Err(Malformed::new(
-                "value",
-                "is there although the record is a tombstone",
-            ));
+            return Err(Malformed::new("value", "is there although the record is a tombstone"));
         }
         if message.tombstone {
             return Ok(Self::tombstone(key, version));
         }
         let expires_at_ms = zero_is_never(message.expires_at_ms);
-        Ok(Self {
-            key,
-            version,
-            expires_at_ms,
-            value: Some(message.value),
-        })
+        Ok(Self { key, version, expires_at_ms, value: Some(message.value) })
     }
 }
 
@@ -133,17 +106,11 @@ impl WireForm for Cursor {
     type Message = v1::Cursor;
 
     fn to_message(&self) -> v1::Cursor {
-        v1::Cursor {
-            id: id_bytes(self.id),
-            key: self.key.clone(),
-        }
+        v1::Cursor { id: id_bytes(self.id), key: self.key.clone() }
     }
 
     fn from_message(message: v1::Cursor, space: Space) -> Result<Self, Malformed> {
-        Ok(Self {
-            id: identifier("id", &message.id, space)?,
-            key: key(message.key)?,
-        })
+        Ok(Self { id: identifier("id", &message.id, space)?, key: key(message.key)? })
     }
 }
 
@@ -151,17 +118,11 @@ impl WireForm for Listed {
     type Message = v1::Listed;
 
     fn to_message(&self) -> v1::Listed {
-        v1::Listed {
-            key: self.key.clone(),
-            version: Some(self.version.to_message()),
-        }
+        v1::Listed { key: self.key.clone(), version: Some(self.version.to_message()) }
     }
 
     fn from_message(message: v1::Listed, space: Space) -> Result<Self, Malformed> {
-        Ok(Self {
-            key: key(message.key)?,
-            version: required("version", message.version, space)?,
-        })
+        Ok(Self { key: key(message.key)?, version: required("version", message.version, space)? })
     }
 }
 
@@ -169,17 +130,11 @@ impl WireForm for NewerSet {
     type Message = v1::NewerSet;
 
     fn to_message(&self) -> v1::NewerSet {
-        v1::NewerSet {
-            range: Some(self.range.to_message()),
-            set: Some(self.set.to_message()),
-        }
+        v1::NewerSet { range: Some(self.range.to_message()), set: Some(self.set.to_message()) }
     }
 
     fn from_message(message: v1::NewerSet, space: Space) -> Result<Self, Malformed> {
-        Ok(Self {
-            range: required("range", message.range, space)?,
-            set: required("set", message.set, space)?,
-        })
+        Ok(Self { range: required("range", message.range, space)?, set: required("set", message.set, space)? })
     }
 }
 
@@ -187,10 +142,7 @@ impl WireForm for NotPrimary {
     type Message = v1::NotPrimary;
 
     fn to_message(&self) -> v1::NotPrimary {
-        v1::NotPrimary {
-            primary: message(&self.primary),
-            range: message(&self.range),
-        }
+        v1::NotPrimary { primary: message(&self.primary), range: message(&self.range) }
     }
 
     fn from_message(message: v1::NotPrimary, space: Space) -> Result<Self, Malformed> {
@@ -208,22 +160,16 @@ impl WireForm for Operation {
     fn to_message(&self) -> Self::Message {
         use v1::execute_request::Operation as Form;
         match self {
-            Operation::Put {
-                key,
-                value,
-                ttl_ms,
-                condition,
-            } => Form::Put(v1::PutRequest {
+            Operation::Put { key, value, ttl_ms, condition } => Form::Put(v1::PutRequest {
                 key: key.clone(),
                 value: value.clone(),
                 ttl_ms: never_is_zero(*ttl_ms),
                 condition: message(condition),
             }),
             Operation::Get { key } => Form::Get(v1::GetRequest { key: key.clone() }),
-            Operation::Delete { key, condition } => Form::Delete(v1::DeleteRequest {
-                key: key.clone(),
-                condition: message(condition),
-            }),
+            Operation::Delete { key, condition } => {
+                Form::Delete(v1::DeleteRequest { key: key.clone(), condition: message(condition) })
+            }
         }
     }
 
@@ -237,10 +183,9 @@ impl WireForm for Operation {
                 condition: optional("condition", put.condition, space)?,
             },
             Form::Get(get) => Operation::Get { key: key(get.key)? },
-            Form::Delete(delete) => Operation::Delete {
-                key: key(delete.key)?,
-                condition: optional("condition", delete.condition, space)?,
-            },
+            Form::Delete(delete) => {
+                Operation::Delete { key: key(delete.key)?, condition: optional("condition", delete.condition, space)? }
+            }
         })
     }
 }
@@ -256,13 +201,7 @@ impl WireForm for Outcome {
                 acks: messages(acks),
                 id: id_bytes(*id),
             }),
-            Outcome::Get {
-                value,
-                version,
-                expires_at_ms,
-                served_by,
-                id,
-            } => Form::Get(v1::GetResponse {
+            Outcome::Get { value, version, expires_at_ms, served_by, id } => Form::Get(v1::GetResponse {
                 value: value.clone(),
                 version: Some(version.to_message()),
                 expires_at_ms: never_is_zero(*expires_at_ms),
@@ -275,15 +214,11 @@ impl WireForm for Outcome {
                 id: id_bytes(*id),
             }),
             Outcome::Absent => Form::Absent(v1::Empty {}),
-            Outcome::ConditionFailed { current } => Form::ConditionFailed(v1::ConditionFailed {
-                current: message(current),
-            }),
+            Outcome::ConditionFailed { current } => {
+                Form::ConditionFailed(v1::ConditionFailed { current: message(current) })
+            }
             Outcome::NotPrimary(elsewhere) => Form::NotPrimary(elsewhere.to_message()),
-            Outcome::Unavailable {
-                reason,
-                message,
-                outcome_unknown,
-            } => Form::Unavailable(v1::Unavailable {
+            Outcome::Unavailable { reason, message, outcome_unknown } => Form::Unavailable(v1::Unavailable {
                 reason: reason.as_str().to_owned(),
                 message: message.clone(),
                 outcome_unknown: *outcome_unknown,
@@ -312,12 +247,10 @@ impl WireForm for Outcome {
                 id: identifier("id", &delete.id, space)?,
             },
             Form::Absent(_) => Outcome::Absent,
-            Form::ConditionFailed(failed) => Outcome::ConditionFailed {
-                current: optional("current", failed.current, space)?,
-            },
-            Form::NotPrimary(elsewhere) => {
-                Outcome::NotPrimary(NotPrimary::from_message(elsewhere, space)?)
+            Form::ConditionFailed(failed) => {
+                Outcome::ConditionFailed { current: optional("current", failed.current, space)? }
             }
+            Form::NotPrimary(elsewhere) => Outcome::NotPrimary(NotPrimary::from_message(elsewhere, space)?),
             Form::Unavailable(unavailable) => Outcome::Unavailable {
                 reason: Reason::parse(&unavailable.reason)
                     .ok_or_else(|| Malformed::new("reason", "is not one that is known here"))?,

@@ -12,22 +12,16 @@ use super::{read_envelope, refusal, to_envelope};
 use crate::form::{bounded, list, message, messages, optional, required};
 use crate::protocol::parse;
 use crate::records::{
-    Execute, Fetch, FetchReply, List, ListReply, NewerSet, NotPrimary, Offer, OfferReply,
-    Operation, Outcome, Read, ReadReply, Store, StoreReply,
+    Execute, Fetch, FetchReply, List, ListReply, NewerSet, NotPrimary, Offer, OfferReply, Operation, Outcome, Read,
+    ReadReply, Store, StoreReply,
 };
 use crate::{Call, Here, Malformed, Rejected, StorageEnvelope, WireForm, v1};
 
 /// Keys, entries or records in one message.
 const ENTRIES_MAX: usize = 65_536;
 
-pub(super) fn to_storage_envelope(
-    cluster: &str,
-    envelope: &StorageEnvelope,
-) -> v1::StorageEnvelope {
-    v1::StorageEnvelope {
-        envelope: Some(to_envelope(cluster, &envelope.envelope)),
-        store: envelope.store,
-    }
+pub(super) fn to_storage_envelope(cluster: &str, envelope: &StorageEnvelope) -> v1::StorageEnvelope {
+    v1::StorageEnvelope { envelope: Some(to_envelope(cluster, &envelope.envelope)), store: envelope.store }
 }
 
 pub(super) fn read_storage_envelope(
@@ -35,15 +29,11 @@ pub(super) fn read_storage_envelope(
     here: &Here,
 ) -> Result<StorageEnvelope, Rejected> {
     let field = field.ok_or_else(|| Malformed::missing("envelope"))?;
-    let envelope =
-        read_envelope(field.envelope, None, here).map_err(|rejected| match rejected {
-            Rejected::Malformed(error) => Rejected::Malformed(error.within("envelope")),
-            other => other,
-        })?;
-    Ok(StorageEnvelope {
-        envelope,
-        store: field.store,
-    })
+    let envelope = read_envelope(field.envelope, None, here).map_err(|rejected| match rejected {
+        Rejected::Malformed(error) => Rejected::Malformed(error.within("envelope")),
+        other => other,
+    })?;
+    Ok(StorageEnvelope { envelope, store: field.store })
 }
 
 /// The part of [`Call`] that differs from one request about records to the next.
@@ -71,8 +61,7 @@ impl<C: RecordCall> Call for C {
     }
 
     fn encode(&self, cluster: &str, envelope: &StorageEnvelope) -> Vec<u8> {
-        self.request(Some(to_storage_envelope(cluster, envelope)))
-            .encode_to_vec()
+        self.request(Some(to_storage_envelope(cluster, envelope))).encode_to_vec()
     }
 
     fn decode(path: &str, body: Bytes, here: &Here) -> Result<(StorageEnvelope, Self), Rejected> {
@@ -88,11 +77,7 @@ impl<C: RecordCall> Call for C {
         Some(C::response(reply).encode_to_vec())
     }
 
-    fn decode_reply(
-        _: &str,
-        body: Bytes,
-        space: Space,
-    ) -> Result<Result<Self::Reply, Refusal>, Malformed> {
+    fn decode_reply(_: &str, body: Bytes, space: Space) -> Result<Result<Self::Reply, Refusal>, Malformed> {
         let mut message: C::Response = parse(body)?;
         match refusal(C::refusal(&mut message), space)? {
             Some(refusal) => Ok(Err(refusal)),
@@ -109,11 +94,7 @@ impl RecordCall for Execute {
 
     fn request(&self, envelope: Option<v1::StorageEnvelope>) -> v1::ExecuteRequest {
         let budget_ms = u32::try_from(self.budget.as_millis()).unwrap_or(u32::MAX);
-        v1::ExecuteRequest {
-            envelope,
-            operation: Some(self.operation.to_message()),
-            budget_ms,
-        }
+        v1::ExecuteRequest { envelope, operation: Some(self.operation.to_message()), budget_ms }
     }
 
     fn envelope(message: &mut v1::ExecuteRequest) -> Option<v1::StorageEnvelope> {
@@ -122,22 +103,13 @@ impl RecordCall for Execute {
 
     fn read(message: v1::ExecuteRequest, space: Space) -> Result<Self, Malformed> {
         let operation = required::<Operation>("operation", message.operation, space)?;
-        Ok(Self {
-            operation,
-            budget: Duration::from_millis(message.budget_ms.into()),
-        })
+        Ok(Self { operation, budget: Duration::from_millis(message.budget_ms.into()) })
     }
 
     fn response(reply: &Result<Outcome, Refusal>) -> v1::ExecuteResponse {
         match reply {
-            Ok(outcome) => v1::ExecuteResponse {
-                refusal: None,
-                outcome: Some(outcome.to_message()),
-            },
-            Err(refusal) => v1::ExecuteResponse {
-                refusal: Some(refusal.to_message()),
-                outcome: None,
-            },
+            Ok(outcome) => v1::ExecuteResponse { refusal: None, outcome: Some(outcome.to_message()) },
+            Err(refusal) => v1::ExecuteResponse { refusal: Some(refusal.to_message()), outcome: None },
         }
     }
 
@@ -157,12 +129,7 @@ impl RecordCall for Store {
     type Response = v1::StoreResponse;
 
     fn request(&self, envelope: Option<v1::StorageEnvelope>) -> v1::StoreRequest {
-        v1::StoreRequest {
-            envelope,
-            number: self.number,
-            record: Some(self.record.to_message()),
-            holder: self.holder,
-        }
+        v1::StoreRequest { envelope, number: self.number, record: Some(self.record.to_message()), holder: self.holder }
     }
 
     fn envelope(message: &mut v1::StoreRequest) -> Option<v1::StorageEnvelope> {
@@ -170,11 +137,7 @@ impl RecordCall for Store {
     }
 
     fn read(message: v1::StoreRequest, space: Space) -> Result<Self, Malformed> {
-        Ok(Self {
-            holder: message.holder,
-            number: message.number,
-            record: required("record", message.record, space)?,
-        })
+        Ok(Self { holder: message.holder, number: message.number, record: required("record", message.record, space)? })
     }
 
     fn response(reply: &Result<StoreReply, Refusal>) -> v1::StoreResponse {
@@ -184,16 +147,10 @@ impl RecordCall for Store {
             Ok(StoreReply::Superseded(version)) => Answer::Superseded(version.to_message()),
             Ok(StoreReply::NewerSet(newer)) => Answer::NewerSet(newer.to_message()),
             Err(refusal) => {
-                return v1::StoreResponse {
-                    refusal: Some(refusal.to_message()),
-                    answer: None,
-                };
+                return v1::StoreResponse { refusal: Some(refusal.to_message()), answer: None };
             }
         };
-        v1::StoreResponse {
-            refusal: None,
-            answer: Some(answer),
-        }
+        v1::StoreResponse { refusal: None, answer: Some(answer) }
     }
 
     fn refusal(message: &mut v1::StoreResponse) -> Option<v1::Refusal> {
@@ -203,15 +160,9 @@ impl RecordCall for Store {
     fn read_reply(message: v1::StoreResponse, space: Space) -> Result<StoreReply, Malformed> {
         use v1::store_response::Answer;
         Ok(match message.answer {
-            Some(Answer::Stored(stored)) => StoreReply::Stored {
-                durable: stored.durable,
-            },
-            Some(Answer::Superseded(version)) => {
-                StoreReply::Superseded(WireForm::from_message(version, space)?)
-            }
-            Some(Answer::NewerSet(newer)) => {
-                StoreReply::NewerSet(required("newer_set", Some(newer), space)?)
-            }
+            Some(Answer::Stored(stored)) => StoreReply::Stored { durable: stored.durable },
+            Some(Answer::Superseded(version)) => StoreReply::Superseded(WireForm::from_message(version, space)?),
+            Some(Answer::NewerSet(newer)) => StoreReply::NewerSet(required("newer_set", Some(newer), space)?),
             None => return Err(Malformed::missing("answer")),
         })
     }
@@ -239,12 +190,7 @@ impl RecordCall for Read {
 
     fn read(message: v1::ReadRequest, space: Space) -> Result<Self, Malformed> {
         let have = optional("have", message.have, space)?;
-        Ok(Self {
-            holder: message.holder,
-            number: message.number,
-            key: key(message.key)?,
-            have,
-        })
+        Ok(Self { holder: message.holder, number: message.number, key: key(message.key)?, have })
     }
 
     fn response(reply: &Result<ReadReply, Refusal>) -> v1::ReadResponse {
@@ -255,16 +201,10 @@ impl RecordCall for Read {
             Ok(ReadReply::Record(record)) => Answer::Record(record.to_message()),
             Ok(ReadReply::NewerSet(newer)) => Answer::NewerSet(newer.to_message()),
             Err(refusal) => {
-                return v1::ReadResponse {
-                    refusal: Some(refusal.to_message()),
-                    answer: None,
-                };
+                return v1::ReadResponse { refusal: Some(refusal.to_message()), answer: None };
             }
         };
-        v1::ReadResponse {
-            refusal: None,
-            answer: Some(answer),
-        }
+        v1::ReadResponse { refusal: None, answer: Some(answer) }
     }
 
     fn refusal(message: &mut v1::ReadResponse) -> Option<v1::Refusal> {
@@ -275,15 +215,9 @@ impl RecordCall for Read {
         use v1::read_response::Answer;
         Ok(match message.answer {
             Some(Answer::Absent(_)) => ReadReply::Absent,
-            Some(Answer::Version(version)) => {
-                ReadReply::Version(WireForm::from_message(version, space)?)
-            }
-            Some(Answer::Record(record)) => {
-                ReadReply::Record(required("record", Some(record), space)?)
-            }
-            Some(Answer::NewerSet(newer)) => {
-                ReadReply::NewerSet(required("newer_set", Some(newer), space)?)
-            }
+            Some(Answer::Version(version)) => ReadReply::Version(WireForm::from_message(version, space)?),
+            Some(Answer::Record(record)) => ReadReply::Record(required("record", Some(record), space)?),
+            Some(Answer::NewerSet(newer)) => ReadReply::NewerSet(required("newer_set", Some(newer), space)?),
             None => return Err(Malformed::missing("answer")),
         })
     }
@@ -328,10 +262,7 @@ impl RecordCall for List {
                 next: message(&reply.next),
                 newer_set: message(&reply.newer),
             },
-            Err(refusal) => v1::ListResponse {
-                refusal: Some(refusal.to_message()),
-                ..Default::default()
-            },
+            Err(refusal) => v1::ListResponse { refusal: Some(refusal.to_message()), ..Default::default() },
         }
     }
 
@@ -355,11 +286,7 @@ impl RecordCall for Fetch {
     type Response = v1::FetchResponse;
 
     fn request(&self, envelope: Option<v1::StorageEnvelope>) -> v1::FetchRequest {
-        v1::FetchRequest {
-            envelope,
-            keys: self.keys.clone(),
-            holder: self.holder,
-        }
+        v1::FetchRequest { envelope, keys: self.keys.clone(), holder: self.holder }
     }
 
     fn envelope(message: &mut v1::FetchRequest) -> Option<v1::StorageEnvelope> {
@@ -371,23 +298,13 @@ impl RecordCall for Fetch {
         for (index, key) in message.keys.iter().enumerate() {
             check_key(&format!("keys[{index}]"), key)?;
         }
-        Ok(Self {
-            holder: message.holder,
-            keys: message.keys,
-        })
+        Ok(Self { holder: message.holder, keys: message.keys })
     }
 
     fn response(reply: &Result<FetchReply, Refusal>) -> v1::FetchResponse {
         match reply {
-            Ok(reply) => v1::FetchResponse {
-                refusal: None,
-                records: messages(&reply.records),
-                taken: reply.taken,
-            },
-            Err(refusal) => v1::FetchResponse {
-                refusal: Some(refusal.to_message()),
-                ..Default::default()
-            },
+            Ok(reply) => v1::FetchResponse { refusal: None, records: messages(&reply.records), taken: reply.taken },
+            Err(refusal) => v1::FetchResponse { refusal: Some(refusal.to_message()), ..Default::default() },
         }
     }
 
@@ -396,10 +313,7 @@ impl RecordCall for Fetch {
     }
 
     fn read_reply(message: v1::FetchResponse, space: Space) -> Result<FetchReply, Malformed> {
-        Ok(FetchReply {
-            records: list("records", message.records, ENTRIES_MAX, space)?,
-            taken: message.taken,
-        })
+        Ok(FetchReply { records: list("records", message.records, ENTRIES_MAX, space)?, taken: message.taken })
     }
 }
 
@@ -410,11 +324,7 @@ impl RecordCall for Offer {
     type Response = v1::OfferResponse;
 
     fn request(&self, envelope: Option<v1::StorageEnvelope>) -> v1::OfferRequest {
-        v1::OfferRequest {
-            envelope,
-            entries: messages(&self.entries),
-            records: messages(&self.records),
-        }
+        v1::OfferRequest { envelope, entries: messages(&self.entries), records: messages(&self.records) }
     }
 
     fn envelope(message: &mut v1::OfferRequest) -> Option<v1::StorageEnvelope> {
@@ -436,10 +346,7 @@ impl RecordCall for Offer {
                 confirmed: reply.confirmed.clone(),
                 not_primary: message(&reply.not_primary),
             },
-            Err(refusal) => v1::OfferResponse {
-                refusal: Some(refusal.to_message()),
-                ..Default::default()
-            },
+            Err(refusal) => v1::OfferResponse { refusal: Some(refusal.to_message()), ..Default::default() },
         }
     }
 

@@ -17,17 +17,11 @@ impl WireForm for Member {
     type Message = v1::Member;
 
     fn to_message(&self) -> v1::Member {
-        v1::Member {
-            peer: Some(self.peer.to_message()),
-            store: self.store,
-        }
+        v1::Member { peer: Some(self.peer.to_message()), store: self.store }
     }
 
     fn from_message(message: v1::Member, space: Space) -> Result<Self, Malformed> {
-        Ok(Self {
-            peer: required("peer", message.peer, space)?,
-            store: message.store,
-        })
+        Ok(Self { peer: required("peer", message.peer, space)?, store: message.store })
     }
 }
 
@@ -35,11 +29,7 @@ impl WireForm for Set {
     type Message = v1::Set;
 
     fn to_message(&self) -> v1::Set {
-        v1::Set {
-            number: self.number,
-            members: messages(&self.members),
-            forced: self.forced,
-        }
+        v1::Set { number: self.number, members: messages(&self.members), forced: self.forced }
     }
 
     /// A set without members has no primary; one that names a store twice has no honest majority.
@@ -48,17 +38,11 @@ impl WireForm for Set {
         if members.is_empty() {
             return Err(Malformed::missing("members"));
         }
-        let twice = |(index, member): (usize, &Member)| {
-            members.iter().skip(index + 1).any(|other| other.is(member))
-        };
+        let twice = |(index, member): (usize, &Member)| members.iter().skip(index + 1).any(|other| other.is(member));
         if members.iter().enumerate().any(twice) {
             return Err(Malformed::new("members", "names a store twice"));
         }
-        Ok(Self {
-            number: message.number,
-            members,
-            forced: message.forced,
-        })
+        Ok(Self { number: message.number, members, forced: message.forced })
     }
 }
 
@@ -66,17 +50,11 @@ impl WireForm for Ballot {
     type Message = v1::Ballot;
 
     fn to_message(&self) -> v1::Ballot {
-        v1::Ballot {
-            round: self.round,
-            proposer: id_bytes(self.proposer),
-        }
+        v1::Ballot { round: self.round, proposer: id_bytes(self.proposer) }
     }
 
     fn from_message(message: v1::Ballot, space: Space) -> Result<Self, Malformed> {
-        Ok(Self {
-            round: message.round,
-            proposer: identifier("proposer", &message.proposer, space)?,
-        })
+        Ok(Self { round: message.round, proposer: identifier("proposer", &message.proposer, space)? })
     }
 }
 
@@ -85,17 +63,11 @@ impl WireForm for (Ballot, Set) {
     type Message = v1::Proposal;
 
     fn to_message(&self) -> v1::Proposal {
-        v1::Proposal {
-            ballot: Some(self.0.to_message()),
-            set: Some(self.1.to_message()),
-        }
+        v1::Proposal { ballot: Some(self.0.to_message()), set: Some(self.1.to_message()) }
     }
 
     fn from_message(message: v1::Proposal, space: Space) -> Result<Self, Malformed> {
-        Ok((
-            required("ballot", message.ballot, space)?,
-            required("set", message.set, space)?,
-        ))
+        Ok((required("ballot", message.ballot, space)?, required("set", message.set, space)?))
     }
 }
 
@@ -129,12 +101,8 @@ impl WireForm for Response {
     fn to_message(&self) -> v1::ControlResponse {
         use v1::control_response::Answer as Form;
         let answer = match &self.answer {
-            Answer::Pieces(pieces) => Form::Pieces(v1::Pieces {
-                pieces: messages(pieces),
-            }),
-            Answer::Promised { accepted } => Form::Promised(v1::Promised {
-                accepted: message(accepted),
-            }),
+            Answer::Pieces(pieces) => Form::Pieces(v1::Pieces { pieces: messages(pieces) }),
+            Answer::Promised { accepted } => Form::Promised(v1::Promised { accepted: message(accepted) }),
             Answer::Accepted => Form::Accepted(v1::Empty {}),
             Answer::Done => Form::Done(v1::Empty {}),
             Answer::Learning => Form::Learning(v1::Empty {}),
@@ -152,12 +120,10 @@ impl WireForm for Response {
     fn from_message(message: v1::ControlResponse, space: Space) -> Result<Self, Malformed> {
         use v1::control_response::Answer as Form;
         let answer = match message.answer {
-            Some(Form::Pieces(pieces)) => {
-                Answer::Pieces(list("pieces.pieces", pieces.pieces, PIECES_MAX, space)?)
+            Some(Form::Pieces(pieces)) => Answer::Pieces(list("pieces.pieces", pieces.pieces, PIECES_MAX, space)?),
+            Some(Form::Promised(promised)) => {
+                Answer::Promised { accepted: optional("promised.accepted", promised.accepted, space)? }
             }
-            Some(Form::Promised(promised)) => Answer::Promised {
-                accepted: optional("promised.accepted", promised.accepted, space)?,
-            },
             Some(Form::Accepted(_)) => Answer::Accepted,
             Some(Form::Done(_)) => Answer::Done,
             Some(Form::Learning(_)) => Answer::Learning,
@@ -165,10 +131,6 @@ impl WireForm for Response {
             Some(Form::No(why)) => Answer::No(text("no", why)?),
             None => return Err(Malformed::missing("answer")),
         };
-        Ok(Self {
-            me: required("me", message.me, space)?,
-            leaving: message.leaving,
-            answer,
-        })
+        Ok(Self { me: required("me", message.me, space)?, leaving: message.leaving, answer })
     }
 }

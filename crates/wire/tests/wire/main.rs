@@ -1,9 +1,6 @@
 //! What goes over the wire comes back as it was, and nothing else gets through.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that unwraps nothing fails as it should"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails as it should")]
 
 mod arbitrary;
 mod malformed;

@@ -20,15 +20,10 @@ const OVERLAY: [&str; 7] = [
     "/dht.v1.Chord/Notify",
     "/dht.v1.Chord/Stabilize",
 ];
-const CONTROL: [&str; 8] = [
-    "Sets", "Prepare", "Accept", "Install", "Learn", "Register", "Synced", "Leaving",
-];
+const CONTROL: [&str; 8] = ["Sets", "Prepare", "Accept", "Install", "Learn", "Register", "Synced", "Leaving"];
 
 fn read_as_everything(body: &Bytes) {
-    let here = Here {
-        cluster: "default".to_owned(),
-        space: Space::SHA1,
-    };
+    let here = Here { cluster: "default".to_owned(), space: Space::SHA1 };
     for path in OVERLAY {
         let _ = Overlay::decode(path, body.clone(), &here);
         let _ = Overlay::decode_reply(path, body.clone(), here.space);

@@ -11,10 +11,7 @@ use wire::{Call, Here};
 use crate::arbitrary::{self as any, space};
 
 fn here(space: Space) -> Here {
-    Here {
-        cluster: "default".to_owned(),
-        space,
-    }
+    Here { cluster: "default".to_owned(), space }
 }
 
 /// Compared as text: protocols are not comparable, so requests over them are not either.
@@ -38,9 +35,7 @@ fn reply_returns<C: Call<Reply: Debug>>(
     path: &str,
     reply: Result<C::Reply, Refusal>,
 ) -> Result<(), TestCaseError> {
-    let body = C::encode_reply(path, &reply)
-        .expect("a reply to this request")
-        .into();
+    let body = C::encode_reply(path, &reply).expect("a reply to this request").into();
     same(C::decode_reply(path, body, space), Ok::<_, ()>(reply))
 }
 
@@ -146,7 +141,5 @@ fn a_reply_to_another_request_is_not_sent() {
     assert!(Overlay::encode_reply("/dht.v1.Chord/Notify", &noted).is_some());
     assert!(Overlay::encode_reply("/dht.v1.Chord/Join", &noted).is_none());
     assert!(Overlay::encode_reply("/dht.v1.Membership/Hello", &noted).is_none());
-    assert!(
-        Overlay::encode_reply("/dht.v1.Chord/Notify", &Ok(overlay::Response::Departed)).is_none()
-    );
+    assert!(Overlay::encode_reply("/dht.v1.Chord/Notify", &Ok(overlay::Response::Departed)).is_none());
 }

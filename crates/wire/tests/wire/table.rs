@@ -19,31 +19,15 @@ fn a_chord_table_shows_every_finger_and_the_round_trips_that_are_known() {
         predecessor: Some(peer(9)),
         successors: vec![peer(20), peer(30)],
         fingers: vec![
-            Finger {
-                start: space.id(17).unwrap(),
-                node: Some(peer(20)),
-            },
-            Finger {
-                start: space.id(18).unwrap(),
-                node: None,
-            },
+            Finger { start: space.id(17).unwrap(), node: Some(peer(20)) },
+            Finger { start: space.id(18).unwrap(), node: None },
         ],
     };
     let rtt = |asked: &Peer| (*asked == peer(20)).then(|| Duration::from_micros(350));
 
     let v1::table_response::Table::Chord(shown) = Chord::table(&table, &rtt);
-    assert_eq!(
-        shown.predecessor.unwrap().peer.unwrap().addr,
-        "127.0.0.1:7009"
-    );
-    assert_eq!(
-        shown
-            .successors
-            .iter()
-            .map(|peer| peer.rtt_us)
-            .collect::<Vec<_>>(),
-        [Some(350), None]
-    );
+    assert_eq!(shown.predecessor.unwrap().peer.unwrap().addr, "127.0.0.1:7009");
+    assert_eq!(shown.successors.iter().map(|peer| peer.rtt_us).collect::<Vec<_>>(), [Some(350), None]);
     assert_eq!(shown.fingers.len(), 2);
     assert_eq!(&shown.fingers[1].start[..], [18]);
     assert!(shown.fingers[1].node.is_none());

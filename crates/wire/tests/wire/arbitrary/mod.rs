@@ -4,10 +4,7 @@ mod records;
 
 use bytes::Bytes;
 use chord::{Chord, Entry, Neighbours};
-use overlay::{
-    Departure, Envelope, Hello, HelloReply, HelloState, Hop, Peer, Refusal, RingId, Route,
-    Settings, Via,
-};
+use overlay::{Departure, Envelope, Hello, HelloReply, HelloState, Hop, Peer, Refusal, RingId, Route, Settings, Via};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -27,27 +24,16 @@ pub(crate) fn id(space: Space) -> impl Strategy<Value = Id> {
 }
 
 fn addr() -> impl Strategy<Value = overlay::Addr> {
-    let host = prop_oneof![
-        Just("127.0.0.1"),
-        Just("[2001:db8::7]"),
-        Just("node_1.example")
-    ];
+    let host = prop_oneof![Just("127.0.0.1"), Just("[2001:db8::7]"), Just("node_1.example")];
     (host, 1u16..).prop_map(|(host, port)| wire::read_addr(&format!("{host}:{port}")).unwrap())
 }
 
 pub(crate) fn peer(space: Space) -> impl Strategy<Value = Peer> {
-    (id(space), addr(), 0u64..1 << 53).prop_map(|(id, addr, incarnation)| Peer {
-        id,
-        addr,
-        incarnation,
-    })
+    (id(space), addr(), 0u64..1 << 53).prop_map(|(id, addr, incarnation)| Peer { id, addr, incarnation })
 }
 
 fn ring_id(space: Space) -> impl Strategy<Value = RingId> {
-    (any::<u64>(), id(space)).prop_map(|(started_ms, starter)| RingId {
-        started_ms,
-        starter,
-    })
+    (any::<u64>(), id(space)).prop_map(|(started_ms, starter)| RingId { started_ms, starter })
 }
 
 fn range(space: Space) -> impl Strategy<Value = Range> {
@@ -72,17 +58,15 @@ fn moment() -> impl Strategy<Value = Option<u64>> {
 }
 
 pub(crate) fn envelope(space: Space) -> impl Strategy<Value = Envelope> {
-    (
-        peer(space),
-        option::of(peer(space)),
-        option::of(ring_id(space)),
-    )
-        .prop_map(|(from, to, ring)| Envelope { from, to, ring })
+    (peer(space), option::of(peer(space)), option::of(ring_id(space))).prop_map(|(from, to, ring)| Envelope {
+        from,
+        to,
+        ring,
+    })
 }
 
 pub(crate) fn storage_envelope(space: Space) -> impl Strategy<Value = StorageEnvelope> {
-    (envelope(space), any::<u64>())
-        .prop_map(|(envelope, store)| StorageEnvelope { envelope, store })
+    (envelope(space), any::<u64>()).prop_map(|(envelope, store)| StorageEnvelope { envelope, store })
 }
 
 pub(crate) fn refusal(space: Space) -> impl Strategy<Value = Refusal> {
@@ -114,8 +98,7 @@ fn hop(space: Space) -> impl Strategy<Value = Hop> {
 
 fn route(space: Space) -> impl Strategy<Value = Route> {
     prop_oneof![
-        (vec(hop(space), 1..4), option::of(range(space)))
-            .prop_map(|(hops, arc)| Route::Owners { hops, arc }),
+        (vec(hop(space), 1..4), option::of(range(space))).prop_map(|(hops, arc)| Route::Owners { hops, arc }),
         vec(hop(space), 1..4).prop_map(Route::Closer),
     ]
 }
@@ -132,13 +115,7 @@ fn hello_state() -> impl Strategy<Value = HelloState> {
 pub(crate) fn overlay_request(space: Space) -> impl Strategy<Value = overlay::Request<Chord>> {
     let hello = (settings(), hello_state(), option::of(ring_id(space)));
     prop_oneof![
-        hello.prop_map(
-            |(settings, state, disk_ring)| overlay::Request::Hello(Hello {
-                settings,
-                state,
-                disk_ring
-            })
-        ),
+        hello.prop_map(|(settings, state, disk_ring)| overlay::Request::Hello(Hello { settings, state, disk_ring })),
         Just(overlay::Request::Depart(Departure::Leave)),
         Just(overlay::Request::Depart(Departure::Stop)),
         (id(space), vec(id(space), 0..4))
@@ -153,58 +130,35 @@ pub(crate) fn overlay_request(space: Space) -> impl Strategy<Value = overlay::Re
 
 fn hello_reply(space: Space) -> impl Strategy<Value = HelloReply> {
     let rings = (option::of(ring_id(space)), option::of(ring_id(space)));
-    (
-        peer(space),
-        hello_state(),
-        rings,
-        settings(),
-        vec(peer(space), 0..4),
+    (peer(space), hello_state(), rings, settings(), vec(peer(space), 0..4)).prop_map(
+        |(me, state, (ring, disk_ring), settings, members)| HelloReply {
+            me,
+            state,
+            ring,
+            disk_ring,
+            settings,
+            members,
+        },
     )
-        .prop_map(
-            |(me, state, (ring, disk_ring), settings, members)| HelloReply {
-                me,
-                state,
-                ring,
-                disk_ring,
-                settings,
-                members,
-            },
-        )
 }
 
 fn entry(space: Space) -> impl Strategy<Value = Entry> {
-    prop_oneof![
-        peer(space).prop_map(Entry::Peer),
-        id(space).prop_map(Entry::Padding)
-    ]
+    prop_oneof![peer(space).prop_map(Entry::Peer), id(space).prop_map(Entry::Padding)]
 }
 
 /// A reply, and the path of a request that it may answer.
-pub(crate) fn overlay_response(
-    space: Space,
-) -> impl Strategy<Value = (&'static str, overlay::Response<Chord>)> {
+pub(crate) fn overlay_response(space: Space) -> impl Strategy<Value = (&'static str, overlay::Response<Chord>)> {
     let chord = |path, response| (path, overlay::Response::Protocol(response));
     prop_oneof![
-        hello_reply(space)
-            .prop_map(|reply| ("/dht.v1.Membership/Hello", overlay::Response::Hello(reply))),
+        hello_reply(space).prop_map(|reply| ("/dht.v1.Membership/Hello", overlay::Response::Hello(reply))),
         Just(("/dht.v1.Membership/Depart", overlay::Response::Departed)),
-        route(space).prop_map(move |route| chord(
-            "/dht.v1.Chord/FindSuccessor",
-            chord::Response::Route(route)
+        route(space).prop_map(move |route| chord("/dht.v1.Chord/FindSuccessor", chord::Response::Route(route))),
+        (option::of(peer(space)), vec(entry(space), 0..4)).prop_map(move |(predecessor, successors)| chord(
+            "/dht.v1.Chord/GetNeighbours",
+            chord::Response::Neighbours(Neighbours { predecessor, successors })
         )),
-        (option::of(peer(space)), vec(entry(space), 0..4)).prop_map(
-            move |(predecessor, successors)| chord(
-                "/dht.v1.Chord/GetNeighbours",
-                chord::Response::Neighbours(Neighbours {
-                    predecessor,
-                    successors
-                })
-            )
-        ),
-        vec(entry(space), 1..4)
-            .prop_map(move |list| chord("/dht.v1.Chord/Join", chord::Response::Admitted(list))),
-        peer(space)
-            .prop_map(move |peer| chord("/dht.v1.Chord/Join", chord::Response::Elsewhere(peer))),
+        vec(entry(space), 1..4).prop_map(move |list| chord("/dht.v1.Chord/Join", chord::Response::Admitted(list))),
+        peer(space).prop_map(move |peer| chord("/dht.v1.Chord/Join", chord::Response::Elsewhere(peer))),
         Just(chord("/dht.v1.Chord/Notify", chord::Response::Noted)),
         Just(chord("/dht.v1.Chord/Stabilize", chord::Response::Noted)),
     ]
@@ -216,19 +170,10 @@ fn member(space: Space) -> impl Strategy<Value = Member> {
 
 pub(crate) fn set(space: Space) -> impl Strategy<Value = Set> {
     // Distinct store numbers: no set names a store twice.
-    let members =
-        (btree_set(any::<u64>(), 1..5), vec(peer(space), 5)).prop_map(|(stores, peers)| {
-            stores
-                .into_iter()
-                .zip(peers)
-                .map(|(store, peer)| Member { peer, store })
-                .collect()
-        });
-    (any::<u64>(), members, any::<bool>()).prop_map(|(number, members, forced)| Set {
-        number,
-        members,
-        forced,
-    })
+    let members = (btree_set(any::<u64>(), 1..5), vec(peer(space), 5)).prop_map(|(stores, peers)| {
+        stores.into_iter().zip(peers).map(|(store, peer)| Member { peer, store }).collect()
+    });
+    (any::<u64>(), members, any::<bool>()).prop_map(|(number, members, forced)| Set { number, members, forced })
 }
 
 fn ballot(space: Space) -> impl Strategy<Value = Ballot> {
@@ -237,47 +182,25 @@ fn ballot(space: Space) -> impl Strategy<Value = Ballot> {
 
 fn piece(space: Space) -> impl Strategy<Value = Piece> {
     let accepted = option::of((ballot(space), set(space)));
-    (
-        range(space),
-        set(space),
-        option::of(ballot(space)),
-        accepted,
-        any::<bool>(),
-    )
-        .prop_map(|(range, set, promised, accepted, synced)| Piece {
-            range,
-            set,
-            promised,
-            accepted,
-            synced,
-        })
+    (range(space), set(space), option::of(ballot(space)), accepted, any::<bool>())
+        .prop_map(|(range, set, promised, accepted, synced)| Piece { range, set, promised, accepted, synced })
 }
 
 pub(crate) fn control_request(space: Space) -> impl Strategy<Value = replica::Request> {
     use replica::Request;
     prop_oneof![
-        (range(space), vec(piece(space), 0..3))
-            .prop_map(|(range, known)| Request::Sets { range, known }),
-        (range(space), any::<u64>(), ballot(space)).prop_map(|(range, after, ballot)| {
-            Request::Prepare {
-                range,
-                after,
-                ballot,
-            }
+        (range(space), vec(piece(space), 0..3)).prop_map(|(range, known)| Request::Sets { range, known }),
+        (range(space), any::<u64>(), ballot(space))
+            .prop_map(|(range, after, ballot)| { Request::Prepare { range, after, ballot } }),
+        (range(space), any::<u64>(), ballot(space), set(space))
+            .prop_map(|(range, after, ballot, set)| Request::Accept { range, after, ballot, set }),
+        (range(space), set(space), option::of(set(space))).prop_map(|(range, set, before)| Request::Install {
+            range,
+            set,
+            before
         }),
-        (range(space), any::<u64>(), ballot(space), set(space)).prop_map(
-            |(range, after, ballot, set)| Request::Accept {
-                range,
-                after,
-                ballot,
-                set
-            }
-        ),
-        (range(space), set(space), option::of(set(space)))
-            .prop_map(|(range, set, before)| Request::Install { range, set, before }),
         (range(space), set(space)).prop_map(|(range, set)| Request::Learn { range, set }),
-        (range(space), any::<u64>())
-            .prop_map(|(range, number)| Request::Register { range, number }),
+        (range(space), any::<u64>()).prop_map(|(range, number)| Request::Register { range, number }),
         (range(space), any::<u64>()).prop_map(|(range, number)| Request::Synced { range, number }),
         Just(Request::Leaving),
     ]
@@ -293,9 +216,5 @@ pub(crate) fn control_response(space: Space) -> impl Strategy<Value = replica::R
         any::<u64>().prop_map(|number| Answer::Learnt { number }),
         ".{0,20}".prop_map(Answer::No),
     ];
-    (member(space), any::<bool>(), answer).prop_map(|(me, leaving, answer)| replica::Response {
-        me,
-        leaving,
-        answer,
-    })
+    (member(space), any::<bool>(), answer).prop_map(|(me, leaving, answer)| replica::Response { me, leaving, answer })
 }

@@ -10,39 +10,23 @@ use super::{here, peer, range, refused, set, storage, version};
 #[test]
 fn a_malformed_set_is_refused_by_the_field() {
     let learn = |change: &dyn Fn(&mut v1::LearnRequest)| {
-        let message = v1::LearnRequest {
-            envelope: storage(),
-            range: Some(range()),
-            set: Some(set()),
-        };
+        let message = v1::LearnRequest { envelope: storage(), range: Some(range()), set: Some(set()) };
         refused::<_, replica::Request>("/dht.v1.Storage/Learn", message, |m| change(m))
     };
     assert_eq!(learn(&|_| {}), "taken");
     assert_eq!(learn(&|m| m.envelope = None), "envelope is missing");
-    assert_eq!(
-        learn(&|m| m.envelope.as_mut().unwrap().envelope = None),
-        "envelope.envelope is missing"
-    );
+    assert_eq!(learn(&|m| m.envelope.as_mut().unwrap().envelope = None), "envelope.envelope is missing");
     assert_eq!(learn(&|m| m.range = None), "range is missing");
     assert_eq!(learn(&|m| m.set = None), "set is missing");
-    assert_eq!(
-        learn(&|m| m.set.as_mut().unwrap().members.clear()),
-        "set.members is missing"
-    );
-    assert_eq!(
-        learn(&|m| m.set.as_mut().unwrap().members[0].peer = None),
-        "set.members[0].peer is missing"
-    );
+    assert_eq!(learn(&|m| m.set.as_mut().unwrap().members.clear()), "set.members is missing");
+    assert_eq!(learn(&|m| m.set.as_mut().unwrap().members[0].peer = None), "set.members[0].peer is missing");
     let twice = |m: &mut v1::LearnRequest| {
         let members = &mut m.set.as_mut().unwrap().members;
         members.push(members[0].clone());
     };
     assert_eq!(learn(&twice), "set.members names a store twice");
     let many = |m: &mut v1::LearnRequest| {
-        let member = |store| v1::Member {
-            peer: Some(peer()),
-            store,
-        };
+        let member = |store| v1::Member { peer: Some(peer()), store };
         m.set.as_mut().unwrap().members = (0..65).map(member).collect();
     };
     assert_eq!(learn(&many), "set.members has 65 entries, the limit is 64");
@@ -50,92 +34,43 @@ fn a_malformed_set_is_refused_by_the_field() {
 
 #[test]
 fn a_malformed_piece_is_refused_by_its_place() {
-    let good = v1::Piece {
-        range: Some(range()),
-        set: Some(set()),
-        promised: None,
-        accepted: None,
-        synced: true,
-    };
-    let bad = v1::Piece {
-        accepted: Some(v1::Proposal {
-            ballot: None,
-            set: Some(set()),
-        }),
-        ..good.clone()
-    };
-    let sets = |known| v1::SetsRequest {
-        envelope: storage(),
-        range: Some(range()),
-        known,
-    };
+    let good = v1::Piece { range: Some(range()), set: Some(set()), promised: None, accepted: None, synced: true };
+    let bad = v1::Piece { accepted: Some(v1::Proposal { ballot: None, set: Some(set()) }), ..good.clone() };
+    let sets = |known| v1::SetsRequest { envelope: storage(), range: Some(range()), known };
     let ask = |known| refused::<_, replica::Request>("/dht.v1.Storage/Sets", sets(known), |_| {});
     assert_eq!(ask(vec![good.clone()]), "taken");
-    assert_eq!(
-        ask(vec![good.clone(), bad]),
-        "known[1].accepted.ballot is missing"
-    );
-    assert_eq!(
-        ask(vec![good; 4097]),
-        "known has 4097 entries, the limit is 4096"
-    );
+    assert_eq!(ask(vec![good.clone(), bad]), "known[1].accepted.ballot is missing");
+    assert_eq!(ask(vec![good; 4097]), "known has 4097 entries, the limit is 4096");
 }
 
 #[test]
 fn a_malformed_record_is_refused_by_the_field() {
     let store = |change: &dyn Fn(&mut v1::Record)| {
-        let record = v1::Record {
-            key: "k".into(),
-            version: version(),
-            ..Default::default()
-        };
-        let message = v1::StoreRequest {
-            envelope: storage(),
-            number: 1,
-            record: Some(record),
-            holder: 1,
-        };
+        let record = v1::Record { key: "k".into(), version: version(), ..Default::default() };
+        let message = v1::StoreRequest { envelope: storage(), number: 1, record: Some(record), holder: 1 };
         refused::<_, Store>(Store::PATH, message, |m| change(m.record.as_mut().unwrap()))
     };
     assert_eq!(store(&|_| {}), "taken");
     assert_eq!(store(&|r| r.key = vec![7; 1024].into()), "taken");
-    assert_eq!(
-        store(&|r| r.key = vec![7; 1025].into()),
-        "record.key is 1025 bytes long, the limit is 1024"
-    );
-    assert_eq!(
-        store(&|r| r.key = Bytes::new()),
-        "record.key is empty, a key has 1 to 1024 bytes"
-    );
+    assert_eq!(store(&|r| r.key = vec![7; 1025].into()), "record.key is 1025 bytes long, the limit is 1024");
+    assert_eq!(store(&|r| r.key = Bytes::new()), "record.key is empty, a key has 1 to 1024 bytes");
     assert_eq!(store(&|r| r.version = None), "record.version is missing");
     let value_of_a_tombstone = |r: &mut v1::Record| {
         r.tombstone = true;
         r.value = "v".into();
     };
-    assert_eq!(
-        store(&value_of_a_tombstone),
-        "record.value is there although the record is a tombstone"
-    );
+    assert_eq!(store(&value_of_a_tombstone), "record.value is there although the record is a tombstone");
 }
 
 #[test]
 fn an_operation_has_one_of_three_forms_and_a_condition_that_means_something() {
     let execute = |operation| {
-        let message = v1::ExecuteRequest {
-            envelope: storage(),
-            operation,
-            budget_ms: 5,
-        };
+        let message = v1::ExecuteRequest { envelope: storage(), operation, budget_ms: 5 };
         refused::<_, Execute>(Execute::PATH, message, |_| {})
     };
     let delete = |kind| {
         let condition = Some(v1::Condition { kind });
-        execute(Some(v1::execute_request::Operation::Delete(
-            v1::DeleteRequest {
-                key: "k".into(),
-                condition,
-            },
-        )))
+        execute(Some(v1::execute_request::Operation::Delete(v1::DeleteRequest { key: "k".into(), condition })))
     };
     assert_eq!(execute(None), "operation is missing");
     assert_eq!(delete(None), "operation.condition.kind is missing");
@@ -148,20 +83,9 @@ fn an_operation_has_one_of_three_forms_and_a_condition_that_means_something() {
 
 #[test]
 fn a_reason_that_nobody_knows_is_refused() {
-    let unavailable = v1::Unavailable {
-        reason: "tired".to_owned(),
-        ..Default::default()
-    };
+    let unavailable = v1::Unavailable { reason: "tired".to_owned(), ..Default::default() };
     let outcome = Some(v1::execute_response::Outcome::Unavailable(unavailable));
-    let body = v1::ExecuteResponse {
-        refusal: None,
-        outcome,
-    }
-    .encode_to_vec()
-    .into();
+    let body = v1::ExecuteResponse { refusal: None, outcome }.encode_to_vec().into();
     let read = Execute::decode_reply(Execute::PATH, body, here().space);
-    assert_eq!(
-        read.unwrap_err().to_string(),
-        "outcome.reason is not one that is known here"
-    );
+    assert_eq!(read.unwrap_err().to_string(), "outcome.reason is not one that is known here");
 }
