@@ -18,6 +18,7 @@ pub(crate) struct Primary {
 impl Primary {
     /// This node's part as the primary of `id`'s range, or what to answer instead. The ring changes only after the
     /// holdings were emptied, so the two belong together while `holdings` is read.
+    #[expect(clippy::result_large_err, reason = "what is answered instead goes out as it is")]
     pub(crate) fn of(shared: &Shared, holdings: &Holdings, id: Id) -> Result<Self, Outcome> {
         let Some(holding) = holdings.find(id) else {
             return Err(Outcome::NotPrimary(NotPrimary { primary: None, range: None }));
