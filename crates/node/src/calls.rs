@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use overlay::{Addr, Envelope, Failure, Peer, RingId};
+use overlay::{Addr, Envelope, Failure, Peer, Refusal, RingId};
 use replica::{Member, Set};
 use ring::Range;
 use store::{Cursor, Record, Store, Version};
@@ -40,7 +40,8 @@ impl Calls {
         if let Err(CallError::Mismatch(why)) = &result {
             tracing::debug!(%addr, why, "a node of another kind");
         }
-        (result.map_err(Failure::from), rtt)
+        let failure = |error| if envelope.to.is_some() { of_peer(error) } else { error.into() };
+        (result.map_err(failure), rtt)
     }
 
     pub(crate) async fn control(
@@ -50,7 +51,7 @@ impl Calls {
         request: replica::Request,
         timeout: Duration,
     ) -> Result<replica::Response, Failure> {
-        Ok(self.client.control(to, ring, request, timeout).await?)
+        self.client.control(to, ring, request, timeout).await.map_err(of_peer)
     }
 
     pub(crate) async fn execute(
@@ -61,7 +62,7 @@ impl Calls {
         timeout: Duration,
     ) -> Result<records::Outcome, Failure> {
         let request = records::Execute { operation, budget: timeout };
-        Ok(self.client.execute(to, ring, &request, timeout).await?)
+        self.client.execute(to, ring, &request, timeout).await.map_err(of_peer)
     }
 
     pub(crate) async fn store(
@@ -73,7 +74,7 @@ impl Calls {
         timeout: Duration,
     ) -> Result<records::StoreReply, Failure> {
         let request = records::Store { holder: to.store, number, record };
-        Ok(self.client.store(&to.peer, ring, &request, timeout).await?)
+        self.client.store(&to.peer, ring, &request, timeout).await.map_err(of_peer)
     }
 
     pub(crate) async fn read(
@@ -86,7 +87,7 @@ impl Calls {
         timeout: Duration,
     ) -> Result<records::ReadReply, Failure> {
         let request = records::Read { holder: to.store, number, key, have };
-        Ok(self.client.read(&to.peer, ring, &request, timeout).await?)
+        self.client.read(&to.peer, ring, &request, timeout).await.map_err(of_peer)
     }
 
     #[allow(clippy::too_many_arguments, reason = "a listing has that many")]
@@ -101,7 +102,7 @@ impl Calls {
         timeout: Duration,
     ) -> Result<records::ListReply, Failure> {
         let request = records::List { holder: to.store, range, set, after, limit };
-        Ok(self.client.list(&to.peer, ring, &request, timeout).await?)
+        self.client.list(&to.peer, ring, &request, timeout).await.map_err(of_peer)
     }
 
     pub(crate) async fn fetch(
@@ -112,7 +113,7 @@ impl Calls {
         timeout: Duration,
     ) -> Result<records::FetchReply, Failure> {
         let request = records::Fetch { holder: to.store, keys };
-        Ok(self.client.fetch(&to.peer, ring, &request, timeout).await?)
+        self.client.fetch(&to.peer, ring, &request, timeout).await.map_err(of_peer)
     }
 
     pub(crate) async fn offer(
@@ -123,7 +124,15 @@ impl Calls {
         records: Vec<Record>,
         timeout: Duration,
     ) -> Result<records::OfferReply, Failure> {
-        Ok(self.client.offer(to, ring, &records::Offer { entries, records }, timeout).await?)
+        self.client.offer(to, ring, &records::Offer { entries, records }, timeout).await.map_err(of_peer)
+    }
+}
+
+/// A node of another cluster that answers at a member's address is not that member: it has gone from there.
+fn of_peer(error: CallError) -> Failure {
+    match error {
+        CallError::Mismatch(_) => Failure::Refused(Refusal::Gone),
+        other => other.into(),
     }
 }
 
