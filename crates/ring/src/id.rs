@@ -60,6 +60,68 @@ impl Id {
         self.plus(power)
     }
 
+    /// The number divided by `by`, which is not 0, and the remainder.
+    #[must_use]
+    pub fn div_rem(self, by: u32) -> (Id, u32) {
+        let (mut quotient, mut rest) = ([0; 20], 0u64);
+        for (digit, place) in self.value.iter().zip(&mut quotient) {
+            rest = rest << 8 | u64::from(*digit);
+            // The rest is below `by` before each step, so the quotient's digit fits.
+            *place = (rest / u64::from(by)) as u8;
+            rest %= u64::from(by);
+        }
+        (Id { bits: self.bits, value: quotient }, rest as u32)
+    }
+
+    /// self · factor, modulo 2^m.
+    #[must_use]
+    pub fn times(self, factor: u32) -> Id {
+        let (mut product, mut carry) = ([0; 20], 0u64);
+        for (digit, place) in self.value.iter().zip(&mut product).rev() {
+            carry += u64::from(*digit) * u64::from(factor);
+            *place = carry as u8;
+            carry >>= 8;
+        }
+        Id { bits: self.bits, value: product }.wrapped()
+    }
+
+    /// Digit number `place` from the left, 0 for the most significant, of ⌈m / digit_bits⌉ digits of so many bits (1 to 16). Where *m*
+    /// is no multiple the number is read as if zeros followed it.
+    pub fn digit(self, place: u32, digit_bits: u32) -> u32 {
+        let from = place * digit_bits;
+        let bit = |at: u32| {
+            let at = u32::from(self.bits).checked_sub(at + 1)?;
+            Some(u32::from(self.value[19 - (at / 8) as usize] >> (at % 8) & 1))
+        };
+        (from..from + digit_bits).fold(0, |digit, at| digit << 1 | bit(at).unwrap_or(0))
+    }
+
+    /// How many leading digits of so many bits both have in common; all ⌈m / digit_bits⌉ with itself.
+    pub fn shared_digits(self, other: Id, digit_bits: u32) -> u32 {
+        let leading = match self.differing(other).log2() {
+            Some(highest) => u32::from(self.bits) - 1 - highest,
+            None => return u32::from(self.bits).div_ceil(digit_bits),
+        };
+        leading / digit_bits
+    }
+
+    fn differing(self, other: Id) -> Id {
+        let ((a_high, a_low), (b_high, b_low)) = (self.limbs(), other.limbs());
+        self.with_limbs(a_high ^ b_high, a_low ^ b_low)
+    }
+
+    /// How far apart both are, the shorter way round: symmetric.
+    #[must_use]
+    pub fn gap(self, other: Id) -> Id {
+        self.distance_to(other).min(other.distance_to(self))
+    }
+
+    /// Half the number, rounded down.
+    #[must_use]
+    pub fn half(self) -> Id {
+        self.shifted_right(1)
+    }
+
     /// ⌊log2⌋ of the number, none for zero.
     pub fn log2(self) -> Option<u32> {
         let (high, low) = self.limbs();

@@ -17,9 +17,11 @@
 //! ```
 
 mod id;
+mod places;
 mod range;
 mod space;
 
 pub use id::Id;
+pub use places::Places;
 pub use range::{Range, between};
 pub use space::{IdError, Space};

@@ -14,6 +14,14 @@ pub enum IdError {
     /// The width itself is out of range.
     #[error("identifiers have 3 to 160 bits, not {0}")]
     Bits(u32),
+    /// The identifiers can't be divided into that many groups.
+    #[error("identifiers of {bits} bits can't be divided into {groups} groups")]
+    Groups {
+        /// Groups wanted.
+        groups: u32,
+        /// Bits of the space.
+        bits: u32,
+    },
     /// The text is not hexadecimal.
     #[error("`{0}` is not a hexadecimal identifier")]
     NotHex(String),

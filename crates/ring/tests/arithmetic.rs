@@ -162,3 +162,28 @@ fn a_number_of_64_bits_fits_from_64_bits_on() {
         assert_eq!(space.max().plus_power(0), space.zero(), "{bits} bits");
     }
 }
+
+#[test]
+fn digits_are_read_from_the_left() {
+    let space = Space::new(24).unwrap();
+    let id = space.parse("d46a1c").unwrap();
+    let digits: Vec<u32> = (0..6).map(|place| id.digit(place, 4)).collect();
+    assert_eq!(digits, [0xd, 4, 6, 0xa, 1, 0xc]);
+    assert_eq!((id.digit(0, 8), id.digit(2, 8)), (0xd4, 0x1c));
+    assert_eq!(id.shared_digits(space.parse("d467c4").unwrap(), 4), 3);
+    assert_eq!(id.shared_digits(space.parse("65a1fc").unwrap(), 4), 0);
+    assert_eq!(id.shared_digits(id, 4), 6);
+}
+
+#[test]
+fn a_last_digit_that_is_cut_short_is_filled_with_zeros() {
+    let id = Space::new(7).unwrap().id(0b101_1011).unwrap();
+    assert_eq!((id.digit(0, 4), id.digit(1, 4)), (0b1011, 0b0110));
+    assert_eq!(id.shared_digits(id, 4), 2);
+}
+
+#[test]
+fn the_gap_is_the_shorter_way_round() {
+    let id = |number| Space::new(7).unwrap().id(number).unwrap();
+    assert_eq!((id(120).gap(id(5)), id(5).gap(id(120)), id(9).gap(id(9))), (id(13), id(13), id(0)));
+}
