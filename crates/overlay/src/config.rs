@@ -19,9 +19,23 @@ pub struct Start {
     pub wall_ms: u64,
 }
 
+/// How lookups of this node's own find their way. Nodes of both kinds live in one ring: everybody passes on what it is
+/// given.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Routing {
+    /// This node asks one node after the other.
+    #[default]
+    Iterative,
+    /// Each node passes the query on to the next, and the last one answers: about half the time over long links.
+    /// A query that gets lost is looked up iteratively.
+    Recursive,
+}
+
 /// Timing of what every overlay shares.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct NodeConfig {
+    /// How lookups find their way.
+    pub routing: Routing,
     /// Overall deadline of a lookup.
     pub lookup_timeout: Duration,
     /// How many peers a lookup asks at a time.
@@ -52,6 +66,7 @@ pub struct NodeConfig {
 impl Default for NodeConfig {
     fn default() -> Self {
         Self {
+            routing: Routing::default(),
             lookup_timeout: Duration::from_millis(2_800),
             lookup_parallelism: 1,
             call_timeout_initial: Duration::from_millis(500),

@@ -10,7 +10,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::time::Duration;
 
-use ring::{Id, Range};
+use ring::{Id, Places, Range, Space};
 
 use crate::{Ctx, Located, Peer};
 
@@ -42,8 +42,33 @@ pub enum Route {
         /// The answerer's own arc that the target falls in, when it is the owner.
         arc: Option<Range>,
     },
+    /// I am one of those who know who holds it, and this is the answer: it needs nobody's confirmation.
+    Known {
+        /// The owner.
+        owner: Peer,
+        /// Who holds it, as far as that is known here. The owner need not be one of them.
+        holders: Vec<Peer>,
+        /// The owner's arc that the target falls in.
+        arc: Option<Range>,
+    },
     /// I don't know, but these are nearer, best first. Never empty, never the answerer itself.
     Closer(Vec<Hop>),
+}
+
+/// How far a node is from a target in a protocol's own metric; compared field by field.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Distance {
+    /// What counts first: digits that the target has in common with farther nodes only, groups apart.
+    pub class: u32,
+    /// Among those of one class.
+    pub span: Id,
+}
+
+impl Distance {
+    /// In a metric that knows no classes.
+    pub fn plain(span: Id) -> Self {
+        Self { class: 0, span }
+    }
 }
 
 /// A peer and how the answerer knows it.
@@ -83,8 +108,48 @@ pub enum Via {
 pub struct Share {
     /// The arc.
     pub range: Range,
-    /// This node first, then the next distinct processes in the overlay's order, as many as are known.
+    /// Distinct processes in order of preference, as many as are known: the first `replicas` that live are wanted. Where
+    /// the owner holds what it owns it comes first; in an overlay that keeps data apart from who finds it, it
+    /// may not be there at all.
     pub holders: Vec<Peer>,
+}
+
+/// SHA-1 of a key, whole, whatever the width of identifiers: what pointers name a key by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyHash(pub [u8; 20]);
+
+impl Debug for KeyHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().take(6).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// What the layer of records tells an overlay that keeps pointers apart from data ([`Overlay::POINTERS`]).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Announcement {
+    /// These nodes hold this range since their set of this number was accepted; this node is one of them, or has chosen them.
+    Holders {
+        /// The range.
+        range: Range,
+        /// Greater numbers are newer.
+        number: u64,
+        /// Who.
+        holders: Vec<Peer>,
+    },
+    /// The keys of a range that this node orders the writes of, all of them.
+    Keys {
+        /// The range.
+        range: Range,
+        /// In order.
+        keys: Vec<KeyHash>,
+    },
+    /// A key has come, or gone, in a range that this node orders the writes of.
+    Key {
+        /// Which.
+        key: KeyHash,
+        /// It is there now.
+        there: bool,
+    },
 }
 
 /// Why a call failed. Each call ends exactly once, in a reply or in one of these.
@@ -154,6 +219,14 @@ pub trait Overlay: Clone + Debug + Send + 'static {
     /// `chord`, `pastry`, `kelips`, …
     const NAME: &'static str;
 
+    /// It keeps pointers to data apart from the data, and wants [`Overlay::announce`] called.
+    const POINTERS: bool = false;
+
+    /// Where keys of these identifiers lie on the circle that [`Share`]s and targets speak of.
+    fn places(_config: &Self::Config, space: Space) -> Places {
+        Places::plain(space)
+    }
+
     /// A node that is in no ring yet.
     fn new(me: Peer, config: Self::Config) -> Self;
 
@@ -183,13 +256,33 @@ pub trait Overlay: Clone + Debug + Send + 'static {
     /// reach just now; they are not named unless there is nobody else, and are worth checking soon.
     fn route(&self, target: Id, avoid: &[Id]) -> Route;
 
-    /// How far `from` is from `target` in this protocol's metric: lookups prefer the smaller.
-    fn distance(&self, from: Id, target: Id) -> Id;
+    /// How far `from` is from `target` in this protocol's metric: lookups prefer the smaller, and among
+    /// equals whoever was named first.
+    fn distance(&self, from: Id, target: Id) -> Distance;
 
     /// The protocol's own request for one step of a lookup (Chord: FindSuccessor).
     fn lookup_request(&self, target: Id, avoid: Vec<Id>) -> Self::Request;
 
-    /// Reads the answer to [`Overlay::lookup_request`]; `None` if it is of another kind.
+    /// Like [`Overlay::route`], to the member of this identifier: where that is another question than who
+    /// owns it as a key. The owner that is named is the member itself, if it is known, else whoever would be asked next.
+    fn route_to_member(&self, id: Id, avoid: &[Id]) -> Route {
+        self.route(id, avoid)
+    }
+
+    /// Like [`Overlay::distance`], from a node to the member of this identifier.
+    fn distance_to_member(&self, from: Id, id: Id) -> Distance {
+        self.distance(from, id)
+    }
+
+    /// Like [`Overlay::lookup_request`], for [`Overlay::route_to_member`].
+    fn member_request(&self, id: Id, avoid: Vec<Id>) -> Self::Request {
+        self.lookup_request(id, avoid)
+    }
+
+    /// News from the layer of records, if [`Overlay::POINTERS`].
+    fn announce(&mut self, _news: Announcement, _ctx: &mut Ctx<'_, Self>) {}
+
+    /// Reads the answer to [`Overlay::lookup_request`] and [`Overlay::member_request`]; `None` if it is of another kind.
     fn lookup_answer(&self, response: &Self::Response) -> Option<Route>;
 
     /// Answers a peer at once, from local state.

@@ -3,6 +3,8 @@ use std::time::Duration;
 use rand_pcg::Pcg32;
 use ring::Id;
 
+use crate::liveness::Liveness;
+use crate::lookup::Sought;
 use crate::{Overlay, Peer, Time};
 
 /// What a protocol may do while it handles one input: read the time, draw random numbers, and leave effects.
@@ -11,6 +13,7 @@ pub struct Ctx<'a, P: Overlay> {
     pub now: Time,
     /// The node's own generator, seeded by the driver.
     pub rng: &'a mut Pcg32,
+    pub(crate) liveness: &'a Liveness,
     pub(crate) effects: &'a mut Vec<ProtocolEffect<P>>,
 }
 
@@ -20,7 +23,7 @@ pub(crate) enum ProtocolEffect<P: Overlay> {
     Call { to: Peer, request: P::Request },
     Arm { timer: P::Timer, after: Duration },
     Disarm { timer: P::Timer },
-    Locate { target: Id, via: Option<Peer> },
+    Locate { target: Id, sought: Sought, via: Option<Peer> },
     Lost { why: String },
 }
 
@@ -42,10 +45,25 @@ impl<P: Overlay> Ctx<'_, P> {
         self.effects.push(ProtocolEffect::Disarm { timer });
     }
 
-    /// Find the owner of `target` with the shared iterative lookup, from one's own tables or, while one
-    /// has none, through `via`. Ends in [`Overlay::on_located`].
+    /// Find the owner of `target` with the shared lookup, from one's own tables or, while one has none,
+    /// through `via`; the latter always iteratively. Ends in [`Overlay::on_located`].
     pub fn locate(&mut self, target: Id, via: Option<Peer>) {
-        self.effects.push(ProtocolEffect::Locate { target, via });
+        self.effects.push(ProtocolEffect::Locate { target, sought: Sought::Owner, via });
+    }
+
+    /// The same for the member of this identifier ([`Overlay::route_to_member`]). Ends in [`Overlay::on_located`] as well.
+    pub fn locate_member(&mut self, id: Id, via: Option<Peer>) {
+        self.effects.push(ProtocolEffect::Locate { target: id, sought: Sought::Member, via });
+    }
+
+    /// Smoothed round trip to a peer, once one was measured.
+    pub fn rtt(&self, peer: &Peer) -> Option<Duration> {
+        self.liveness.smoothed(peer)
+    }
+
+    /// Declared dead, or an older life of a peer that is known in a newer one.
+    pub fn is_dead(&self, peer: &Peer) -> bool {
+        self.liveness.is_dead(peer)
     }
 
     /// This node can't go on in the ring: every neighbour is gone, or the member it joins through is.

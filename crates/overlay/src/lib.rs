@@ -3,7 +3,7 @@
 //! A protocol is pure state: it implements [`Overlay`], takes inputs and leaves what it wants done in
 //! a [`Ctx`]. [`Node`] wraps it with all that is the same for every overlay, each a small machine of
 //! its own: starting and coming back (`starting`), two rings that meet (`meeting`), lookups (`lookup`),
-//! who is alive (`liveness`) and how far away (`rtt`), going away. A driver hands a `Node` the time and
+//! recursive ones (`relay`), who is alive (`liveness`) and how far away (`rtt`), going away. A driver hands a `Node` the time and
 //! what happened, carries out the [`Effect`]s it finds in [`Node::poll_effect`], and wakes it at
 //! [`Node::next_wake`]; it may run over real sockets or in virtual time.
 //!
@@ -33,7 +33,7 @@
 //! #         let hops = vec![Hop { peer: self.me.clone(), via: Via::Owner }];
 //! #         Route::Owners { hops, arc: Some(Range::full(self.me.id)) }
 //! #     }
-//! #     fn distance(&self, from: Id, target: Id) -> Id { from.distance_to(target) }
+//! #     fn distance(&self, from: Id, target: Id) -> Distance { Distance::plain(from.distance_to(target)) }
 //! #     fn lookup_request(&self, _: Id, _: Vec<Id>) {}
 //! #     fn lookup_answer(&self, _: &()) -> Option<Route> { None }
 //! #     fn serve(&mut self, _: &Peer, _: (), _: &mut Ctx<'_, Self>) -> Result<(), Refusal> { Ok(()) }
@@ -75,6 +75,7 @@ mod config;
 mod contract;
 mod ctx;
 mod effect;
+pub mod inspect;
 mod liveness;
 mod located;
 mod lookup;
@@ -82,6 +83,7 @@ mod meeting;
 mod message;
 mod node;
 mod peer;
+mod relay;
 mod rtt;
 mod starting;
 #[cfg(feature = "testing")]
@@ -90,12 +92,12 @@ pub mod testing;
 mod toy;
 mod view;
 
-pub use config::{NodeConfig, Start};
+pub use config::{NodeConfig, Routing, Start};
 pub use contract::*;
 pub use ctx::Ctx;
 pub use effect::{CallId, Effect, Event, QueryId};
 pub use located::{LocateError, Located, Step};
-pub use message::{Envelope, Hello, HelloReply, HelloState, Request, Response, Settings};
+pub use message::{Envelope, Forward, Found, Hello, HelloReply, HelloState, Request, Response, Settings};
 pub use node::Node;
 pub use peer::{Addr, Peer, RingId};
 pub use view::{Known, State, View};

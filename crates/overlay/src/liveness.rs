@@ -20,6 +20,13 @@ const REFUSALS_UNTIL_DEAD: u32 = 2;
 /// Before anything at all is known of round trips, a lookup waits this long before it goes round a peer.
 const PATIENCE_INITIAL: Duration = Duration::from_millis(150);
 
+/// A recursive lookup is given so long at least, and so long at most, before this node looks for itself: a message that
+/// gets lost costs that much, and the rest of the lookup's deadline has to suffice for looking iteratively.
+const JOURNEY_MIN: Duration = Duration::from_millis(250);
+const JOURNEY_MAX: Duration = Duration::from_secs(1);
+/// In usual round trips: eight hops, each half of one.
+const JOURNEY_RTOS: u32 = 4;
+
 /// The peers this node knows of, bounded.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Liveness {
@@ -190,6 +197,12 @@ impl Liveness {
         rto.unwrap_or(PATIENCE_INITIAL).clamp(self.timing.min, self.timing.max)
     }
 
+    /// How long a query that other nodes pass on may be under way before this node looks for itself.
+    pub(crate) fn journey(&self) -> Duration {
+        let rto = self.overall.timeout().unwrap_or(PATIENCE_INITIAL);
+        rto.saturating_mul(JOURNEY_RTOS).clamp(JOURNEY_MIN, JOURNEY_MAX)
+    }
+
     /// Dead, or an older life of a peer that is known in a newer one.
     pub(crate) fn is_dead(&self, peer: &Peer) -> bool {
         self.entries.get(&peer.id).is_some_and(|entry| {
@@ -250,6 +263,11 @@ impl Liveness {
             self.entries.values().partition(|entry| matches!(entry.health, Health::Dead { .. }));
         let addresses = |entries: Vec<&Entry>| entries.into_iter().map(|entry| entry.peer.addr.clone()).collect();
         (addresses(dead), addresses(others))
+    }
+
+    /// Smoothed round trip to this life of the peer.
+    pub(crate) fn smoothed(&self, peer: &Peer) -> Option<Duration> {
+        self.rtt(peer).smoothed()
     }
 
     fn rtt(&self, peer: &Peer) -> Rtt {

@@ -17,7 +17,7 @@ use ring::{Id, Range};
 
 use self::candidate::Candidate;
 pub(crate) use self::next::Next;
-use crate::{Hop, LocateError, Located, Peer, Route, Step, Time, Via};
+use crate::{Distance, Hop, LocateError, Located, Peer, Route, Step, Time, Via};
 
 /// Pause before the second round; doubles with each round.
 const BACK_OFF: Duration = Duration::from_millis(30);
@@ -29,6 +29,15 @@ const ASKS_MAX: usize = 128;
 const DETOURS_MAX: usize = 3;
 /// Peers taken from one answer, and peers told to others as unreachable.
 const HOPS_MAX: usize = 32;
+
+/// What a lookup looks for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Sought {
+    /// The owner of a key.
+    Owner,
+    /// The member of an identifier.
+    Member,
+}
 
 /// Where a lookup begins: in this node's own tables, or at a peer while it has none.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -49,6 +58,7 @@ pub(crate) enum Origin {
 pub(crate) struct Lookup {
     me: Peer,
     target: Id,
+    sought: Sought,
     origin: Origin,
     parallelism: usize,
     deadline: Time,
@@ -72,10 +82,17 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    pub(crate) fn new(me: Peer, target: Id, origin: Origin, parallelism: usize, deadline: Time) -> Self {
+    pub(crate) fn new(
+        me: Peer,
+        (sought, target): (Sought, Id),
+        origin: Origin,
+        parallelism: usize,
+        deadline: Time,
+    ) -> Self {
         let mut lookup = Self {
             me,
             target,
+            sought,
             origin,
             parallelism: parallelism.max(1),
             deadline,
@@ -99,6 +116,11 @@ impl Lookup {
         self.target
     }
 
+    /// What it looks for.
+    pub(crate) fn sought(&self) -> Sought {
+        self.sought
+    }
+
     /// Peers to name to whoever is asked: they could not be reached just now.
     pub(crate) fn avoid(&self) -> &[Id] {
         &self.avoid
@@ -106,7 +128,8 @@ impl Lookup {
 
     /// The same lookup from its beginning: time passed that this node did not live through.
     pub(crate) fn restarted(&self, deadline: Time) -> Self {
-        Self::new(self.me.clone(), self.target, self.origin.clone(), self.parallelism, deadline)
+        let sought = (self.sought, self.target);
+        Self::new(self.me.clone(), sought, self.origin.clone(), self.parallelism, deadline)
     }
 
     /// What to do now. `patience`: how long to wait for a peer before going on with the next one as
@@ -151,7 +174,7 @@ impl Lookup {
     }
 
     /// `from` answered. `distance` is the protocol's, to the target; `rtt` that of this call.
-    pub(crate) fn on_answer(&mut self, from: &Peer, route: Route, rtt: Duration, distance: impl Fn(Id) -> Id) {
+    pub(crate) fn on_answer(&mut self, from: &Peer, route: Route, rtt: Duration, distance: impl Fn(Id) -> Distance) {
         let round = self.round;
         let Some(node) = self.candidate(from) else {
             return;
@@ -162,26 +185,28 @@ impl Lookup {
         node.rtt = Some(rtt);
         self.avoid.retain(|&id| id != from.id);
         self.namer = Some(from.id);
-        if let Route::Owners { hops, arc } = &route
-            && hops.first().is_some_and(|hop| hop.peer.id == from.id && hop.via == Via::Owner)
-        {
-            self.confirmed(from.id, hops, *arc);
-        } else {
-            self.take_in(Some(from.id), route, distance);
+        match route {
+            Route::Owners { hops, arc } if names_itself(&hops, from.id) => {
+                let owners: Vec<Peer> = hops.into_iter().map(|hop| hop.peer).collect();
+                self.found(Some(from.id), owners.clone(), owners, arc);
+            }
+            Route::Known { owner, holders, arc } => self.found(Some(from.id), vec![owner], holders, arc),
+            route => self.take_in(Some(from.id), route, distance),
         }
     }
 
     /// This node's own tables answered.
-    pub(crate) fn on_own_answer(&mut self, route: Route, distance: impl Fn(Id) -> Id) {
-        if let Route::Owners { hops, arc } = &route
-            && hops.first().is_some_and(|hop| hop.peer.id == self.me.id && hop.via == Via::Owner)
-        {
-            let owners = hops.iter().map(|hop| hop.peer.clone()).collect();
-            let path = vec![self.first_step()];
-            self.located = Some(Located { target: self.target, owners, path, arc: *arc });
-        } else {
-            self.namer = None;
-            self.take_in(None, route, distance);
+    pub(crate) fn on_own_answer(&mut self, route: Route, distance: impl Fn(Id) -> Distance) {
+        match route {
+            Route::Owners { hops, arc } if names_itself(&hops, self.me.id) => {
+                let owners: Vec<Peer> = hops.into_iter().map(|hop| hop.peer).collect();
+                self.found(None, owners.clone(), owners, arc);
+            }
+            Route::Known { owner, holders, arc } => self.found(None, vec![owner], holders, arc),
+            route => {
+                self.namer = None;
+                self.take_in(None, route, distance);
+            }
         }
     }
 
@@ -246,7 +271,7 @@ impl Lookup {
         let reached = answered.map(|node| node.distance).min();
         let detour = |node: &Candidate| reached.is_some_and(|reached| node.distance >= reached);
         let open = self.nodes.values().filter(|node| node.is_open(round));
-        let rank = |node: &&Candidate| (detour(node), dead(&node.peer), node.distance, node.peer.id);
+        let rank = |node: &&Candidate| (detour(node), dead(&node.peer), node.distance, node.turn);
         let nearest = open.min_by_key(rank)?;
         let id = nearest.peer.id;
         if detour(nearest) {
@@ -302,15 +327,16 @@ impl Lookup {
             Origin::Via { peer, .. } => {
                 let id = peer.id;
                 // How far it is does not matter: it comes first, and whoever it names is nearer.
-                let farthest = self.target.space().max();
+                let farthest = Distance { class: u32::MAX, span: self.target.space().max() };
                 self.name(Hop { peer, via: Via::Cache }, None, farthest);
                 self.nodes.entry(id).and_modify(|node| node.named_in = round);
             }
         }
     }
 
-    fn take_in(&mut self, from: Option<Id>, route: Route, distance: impl Fn(Id) -> Id) {
+    fn take_in(&mut self, from: Option<Id>, route: Route, distance: impl Fn(Id) -> Distance) {
         match route {
+            Route::Known { .. } => {}
             Route::Owners { hops, .. } => {
                 // This node as one of the next holders is no claim that it should look into.
                 let me = self.me.id;
@@ -341,7 +367,7 @@ impl Lookup {
     }
 
     /// Remembers a peer that was named. A newer life of a known one replaces it.
-    fn name(&mut self, hop: Hop, named_by: Option<Id>, distance: Id) {
+    fn name(&mut self, hop: Hop, named_by: Option<Id>, distance: Distance) {
         let Hop { peer, via } = hop;
         if peer.id == self.me.id && (peer.incarnation == self.me.incarnation || peer.addr == self.me.addr) {
             // By its own tables this node is not the owner: there it says nothing of itself.
@@ -350,7 +376,9 @@ impl Lookup {
             }
             return;
         }
-        let node = self.nodes.entry(peer.id).or_insert_with(|| Candidate::new(peer.clone(), distance, via, named_by));
+        let turn = self.nodes.len();
+        let new = || Candidate::new(peer.clone(), distance, turn, via, named_by);
+        let node = self.nodes.entry(peer.id).or_insert_with(new);
         node.renew(peer);
     }
 
@@ -376,17 +404,17 @@ impl Lookup {
         }
     }
 
-    fn confirmed(&mut self, owner: Id, hops: &[Hop], arc: Option<Range>) {
+    /// `by` has answered for the target; none: this node itself.
+    fn found(&mut self, by: Option<Id>, owners: Vec<Peer>, holders: Vec<Peer>, arc: Option<Range>) {
         let mut path = Vec::new();
-        let mut at = Some(owner);
+        let mut at = by;
         while let Some(node) = at.and_then(|id| self.nodes.get(&id)) {
             path.push(node.step());
             at = node.named_by;
         }
         path.push(self.first_step());
         path.reverse();
-        let owners = hops.iter().map(|hop| hop.peer.clone()).collect();
-        self.located = Some(Located { target: self.target, owners, path, arc });
+        self.located = Some(Located { target: self.target, owners, holders, path, arc });
     }
 
     fn first_step(&self) -> Step {
@@ -398,6 +426,11 @@ impl Lookup {
         let silent = asked.clone().filter(|node| node.silent).count();
         LocateError::TimedOut { asked: asked.count(), silent }
     }
+}
+
+/// The answerer says of itself that it is the owner.
+pub(crate) fn names_itself(hops: &[Hop], answerer: Id) -> bool {
+    hops.first().is_some_and(|hop| hop.peer.id == answerer && hop.via == Via::Owner)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What nodes of every overlay say to each other, around the protocol's own requests.
 
-use crate::{Departure, Overlay, Peer, RingId};
+use ring::Id;
+
+use crate::{Departure, Located, Overlay, Peer, QueryId, RingId, Step};
 
 /// What must be equal in a whole cluster, compared when nodes meet; a difference is refused with both values.
 ///
@@ -16,7 +18,8 @@ impl Settings {
             found.map_or_else(|| "none".to_owned(), |(_, value)| value.clone())
         };
         let mut names: Vec<&String> = self.0.iter().chain(&other.0).map(|(name, _)| name).collect();
-        names.sort();
+        // What tells most comes first: a node of another overlay has other settings as well.
+        names.sort_by_key(|name| (*name != "cluster", *name != "protocol", *name));
         let differing = names.into_iter().find(|name| value(self, name) != value(other, name))?;
         Some((differing.clone(), value(self, differing), value(other, differing)))
     }
@@ -29,6 +32,10 @@ pub enum Request<P: Overlay> {
     Hello(Hello),
     /// I am going away.
     Depart(Departure),
+    /// Recursive routing: pass this query on, or answer it if you can.
+    Forward(Forward),
+    /// Recursive routing: the answer to a query of yours.
+    Found(Found),
     /// The protocol's own.
     Protocol(P::Request),
 }
@@ -40,6 +47,10 @@ pub enum Response<P: Overlay> {
     Hello(HelloReply),
     /// To [`Request::Depart`].
     Departed,
+    /// To [`Request::Forward`]: it goes on from here, or has done so already.
+    Forwarded,
+    /// To [`Request::Found`], whether anybody still waited for it or not.
+    Noted,
     /// The protocol's own.
     Protocol(P::Response),
 }
@@ -83,6 +94,31 @@ pub struct HelloReply {
     pub settings: Settings,
     /// Other members it knows, a bounded sample.
     pub members: Vec<Peer>,
+}
+
+/// A query on its way from node to node: "who owns `target`?".
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Forward {
+    /// Who wants to know, and is told by whoever can answer.
+    pub origin: Peer,
+    /// The origin's number for it.
+    pub query: QueryId,
+    /// What is looked for.
+    pub target: Id,
+    /// Every node on the way, the origin left out; the last is the one that this goes to, so the length is the number
+    /// of hops so far.
+    pub path: Vec<Step>,
+    /// Peers that could not be reached on the way.
+    pub avoid: Vec<Id>,
+}
+
+/// The end of a query, told to its origin by the node that answers for the target.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Found {
+    /// The origin's number for it.
+    pub query: QueryId,
+    /// The answer, with the whole path.
+    pub located: Located,
 }
 
 /// Whom and what a call between nodes is for. In front of every request but [`Request::Hello`] it must match.

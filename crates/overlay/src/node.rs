@@ -2,13 +2,14 @@
 //!
 //! Inputs are methods that take the current time; what is to be done comes out of
 //! [`Node::poll_effect`], in order; [`Node::next_wake`] says when [`Node::tick`] is wanted. The parts:
-//! `calls` sends and judges requests, `queries` runs lookups, `membership` finds a ring and answers
-//! Hello, `rings` watches for other rings, `departure` goes away.
+//! `calls` sends and judges requests, `queries` runs lookups, `relaying` passes on those of others,
+//! `membership` finds a ring and answers Hello, `rings` watches for other rings, `departure` goes away.
 
 mod calls;
 mod departure;
 mod membership;
 mod queries;
+mod relaying;
 mod rings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -22,12 +23,13 @@ use self::calls::Pending;
 use self::queries::{Asker, Query};
 use crate::ctx::ProtocolEffect;
 use crate::liveness::Liveness;
-use crate::lookup::Origin;
+use crate::lookup::{Origin, Sought};
 use crate::meeting::Meeting;
+use crate::relay::Relays;
 use crate::starting::Search;
 use crate::{
-    Addr, CallId, Ctx, Departure, Effect, Envelope, Event, Failure, NodeConfig, Overlay, Peer, QueryId, Refusal,
-    Request, Response, RingId, Settings, Share, Start, State, Time, View,
+    Addr, Announcement, CallId, Ctx, Departure, Effect, Envelope, Event, Failure, NodeConfig, Overlay, Peer, QueryId,
+    Refusal, Request, Response, RingId, Settings, Share, Start, State, Time, View,
 };
 
 /// One node of an overlay: the protocol `P`, and everything every protocol shares.
@@ -59,6 +61,8 @@ pub struct Node<P: Overlay> {
     queries: BTreeMap<QueryId, Query>,
     /// When each query has something to do without an answer.
     query_wakes: BTreeSet<(Time, QueryId)>,
+    /// Queries on their way through this node, its own among them.
+    relays: Relays,
     timers: BTreeMap<P::Timer, Time>,
     next_number: u64,
     /// What the protocol asked for during this input.
@@ -120,6 +124,7 @@ impl<P: Overlay> Node<P> {
             retries: BTreeMap::new(),
             queries: BTreeMap::new(),
             query_wakes: BTreeSet::new(),
+            relays: Relays::default(),
             timers: BTreeMap::new(),
             next_number: 0,
             wishes: VecDeque::new(),
@@ -151,7 +156,7 @@ impl<P: Overlay> Node<P> {
     /// Find the owner of `target`; ends in [`Effect::Located`].
     pub fn locate(&mut self, now: Time, target: Id) -> QueryId {
         self.arrive(now);
-        let query = self.begin_query(target, Origin::Tables, Asker::User);
+        let query = self.begin_query(Sought::Owner, target, Origin::Tables, Asker::User);
         self.settle();
         query
     }
@@ -211,6 +216,7 @@ impl<P: Overlay> Node<P> {
         let due: Vec<QueryId> =
             self.query_wakes.range(..=(self.now, QueryId(u64::MAX))).map(|(_, query)| *query).collect();
         due.into_iter().for_each(|query| self.drive(query));
+        self.relay_slow_ones();
         self.search_on();
         self.check_rings();
         self.settle();
@@ -228,10 +234,20 @@ impl<P: Overlay> Node<P> {
         };
         let retry = self.retries.keys().next().map(|(at, _)| *at);
         let query = self.query_wakes.first().map(|(at, _)| *at);
+        let relay = self.relays.wake();
         let search = self.search.as_ref().map(Search::next_round);
         let check = if self.standing() == State::Ready { self.meeting.wake() } else { None };
         let timer = self.timers.values().min().copied();
-        [Some(heartbeat), departing, retry, query, search, check, timer].into_iter().flatten().min()
+        [Some(heartbeat), departing, retry, query, relay, search, check, timer].into_iter().flatten().min()
+    }
+
+    /// News from the layer of records, for an overlay that keeps pointers ([`Overlay::POINTERS`]).
+    pub fn announce(&mut self, now: Time, news: Announcement) {
+        self.arrive(now);
+        if self.ring.is_some() {
+            self.with_protocol(|protocol, ctx| protocol.announce(news, ctx));
+        }
+        self.settle();
     }
 
     /// Look at the ring behind `addr` now, and merge with it by the usual rules (`dht join`).
@@ -338,6 +354,7 @@ impl<P: Overlay> Node<P> {
         self.note(format!("nothing ran here for {} ms: the process was paused", gap.as_millis()));
         self.liveness.forgive();
         self.calls.values_mut().for_each(|pending| pending.spans_pause = true);
+        self.relays.clear();
         self.restart_queries();
         self.meeting.end();
         // The others may have gone on as a ring without this node.
@@ -390,10 +407,10 @@ impl<P: Overlay> Node<P> {
                 ProtocolEffect::Disarm { timer } => {
                     self.timers.remove(&timer);
                 }
-                ProtocolEffect::Locate { target, via } => {
+                ProtocolEffect::Locate { target, sought, via } => {
                     let member = matches!(self.told.state, State::Ready | State::Leaving);
                     let origin = via.map_or(Origin::Tables, |peer| Origin::Via { peer, member });
-                    self.begin_query(target, origin, Asker::Protocol);
+                    self.begin_query(sought, target, origin, Asker::Protocol);
                 }
                 ProtocolEffect::Lost { why } => self.lose_ring(&why),
             }
@@ -403,7 +420,7 @@ impl<P: Overlay> Node<P> {
     /// Hands the protocol an input and keeps what it wants done.
     fn with_protocol<R>(&mut self, input: impl FnOnce(&mut P, &mut Ctx<'_, P>) -> R) -> R {
         let mut wishes = Vec::new();
-        let mut ctx = Ctx { now: self.now, rng: &mut self.rng, effects: &mut wishes };
+        let mut ctx = Ctx { now: self.now, rng: &mut self.rng, liveness: &self.liveness, effects: &mut wishes };
         let result = input(&mut self.protocol, &mut ctx);
         self.wishes.extend(wishes);
         result

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand_pcg::rand_core::Rng;
 use ring::{Id, Range};
 
-use crate::{Ctx, Departure, Failure, Hop, Located, Overlay, Peer, Refusal, Route, Share, Time, Via};
+use crate::{Ctx, Departure, Distance, Failure, Hop, Located, Overlay, Peer, Refusal, Route, Share, Time, Via};
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Ask {
@@ -33,11 +33,13 @@ pub(crate) struct ToyConfig {
     /// Alone after having had company, it asks for another way in.
     pub(crate) alone_is_lost: bool,
     pub(crate) gossip_period: Duration,
+    /// Routing sees only so many members after itself, so that lookups take several hops.
+    pub(crate) reach: usize,
 }
 
 impl Default for ToyConfig {
     fn default() -> Self {
-        Self { alone_is_lost: false, gossip_period: Duration::from_millis(200) }
+        Self { alone_is_lost: false, gossip_period: Duration::from_millis(200), reach: usize::MAX }
     }
 }
 
@@ -86,6 +88,20 @@ impl Toy {
         let mut peers = self.list();
         peers.sort_by_key(|peer| target.distance_to(peer.id));
         peers
+    }
+
+    /// Only the next members are in reach, and the owner is not: as far as one can see, the farthest first.
+    fn closer(&self, target: Id, avoid: &[Id]) -> Option<Route> {
+        let mut peers = self.neighbours();
+        peers.sort_by_key(|peer| self.me.id.distance_to(peer.id));
+        peers.truncate(self.config.reach);
+        let owner = self.owners(target).into_iter().next()?;
+        if peers.contains(&owner) {
+            return None;
+        }
+        peers.retain(|peer| !avoid.contains(&peer.id));
+        let hops: Vec<Hop> = peers.into_iter().rev().map(|peer| Hop { peer, via: Via::Finger }).collect();
+        (!hops.is_empty()).then_some(Route::Closer(hops))
     }
 
     fn arc(&self) -> Range {
@@ -161,14 +177,17 @@ impl Overlay for Toy {
             let hops = peers.into_iter().map(|peer| Hop { peer, via: Via::Owner }).collect();
             return Route::Owners { hops, arc: Some(arc) };
         }
+        if let Some(closer) = self.closer(target, avoid) {
+            return closer;
+        }
         peers.sort_by_key(|peer| (avoid.contains(&peer.id), target.distance_to(peer.id)));
         peers.retain(|peer| *peer != self.me);
         let hops = peers.into_iter().map(|peer| Hop { peer, via: Via::Successor }).collect();
         Route::Owners { hops, arc: None }
     }
 
-    fn distance(&self, from: Id, target: Id) -> Id {
-        from.distance_to(target)
+    fn distance(&self, from: Id, target: Id) -> Distance {
+        Distance::plain(from.distance_to(target))
     }
 
     fn lookup_request(&self, target: Id, avoid: Vec<Id>) -> Ask {

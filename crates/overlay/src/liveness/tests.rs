@@ -45,6 +45,18 @@ fn three_misses_in_a_row_each_with_twice_the_deadline_take_a_second_and_a_half()
 }
 
 #[test]
+fn a_query_of_others_is_waited_for_as_long_as_round_trips_take_within_bounds() {
+    let after = |rtt: u64| {
+        let mut liveness = table(8);
+        liveness.heard(&peer(1, 1), ms(0));
+        (0..100).for_each(|_| liveness.sample(&peer(1, 1), Duration::from_millis(rtt)));
+        liveness.journey().as_millis()
+    };
+    assert_eq!(table(8).journey(), Duration::from_millis(600), "nothing was measured yet");
+    assert_eq!([1, 99, 400].map(after), [250, 400, 1_000]);
+}
+
+#[test]
 fn calls_missed_together_count_once() {
     let mut liveness = table(8);
     let other = peer(1, 1);

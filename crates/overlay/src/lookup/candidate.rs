@@ -2,14 +2,16 @@ use std::time::Duration;
 
 use ring::Id;
 
-use crate::{Peer, Step, Time, Via};
+use crate::{Distance, Peer, Step, Time, Via};
 
 /// A peer that was named during a lookup, and what came of it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Candidate {
     pub(super) peer: Peer,
     /// To the target, in the protocol's metric.
-    pub(super) distance: Id,
+    pub(super) distance: Distance,
+    /// How many were named before it.
+    pub(super) turn: usize,
     via: Via,
     /// Who named it first; none when it was this node. Never changes, so the links form a tree.
     pub(super) named_by: Option<Id>,
@@ -28,10 +30,11 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    pub(super) fn new(peer: Peer, distance: Id, via: Via, named_by: Option<Id>) -> Self {
+    pub(super) fn new(peer: Peer, distance: Distance, turn: usize, via: Via, named_by: Option<Id>) -> Self {
         Self {
             peer,
             distance,
+            turn,
             via,
             named_by,
             named_in: 0,
@@ -46,7 +49,8 @@ impl Candidate {
     /// It was named in a newer life: what the older one did does not count.
     pub(super) fn renew(&mut self, peer: Peer) {
         if self.peer.incarnation < peer.incarnation {
-            *self = Self { named_in: self.named_in, ..Self::new(peer, self.distance, self.via, self.named_by) };
+            let again = Self::new(peer, self.distance, self.turn, self.via, self.named_by);
+            *self = Self { named_in: self.named_in, ..again };
         }
     }
 

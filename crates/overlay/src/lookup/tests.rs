@@ -48,7 +48,7 @@ impl Case {
     }
 
     fn through(origin: Origin) -> Self {
-        Self { lookup: Lookup::new(peer(1), id(500), origin, 1, ms(2_800)), dead: Vec::new() }
+        Self { lookup: Lookup::new(peer(1), (Sought::Owner, id(500)), origin, 1, ms(2_800)), dead: Vec::new() }
     }
 
     fn next(&mut self, at: u64) -> Next {
@@ -63,11 +63,11 @@ impl Case {
 
     fn own(&mut self, at: u64, route: Route) {
         assert_eq!(self.next(at), Next::AskSelf);
-        self.lookup.on_own_answer(route, |from| from.distance_to(id(500)));
+        self.lookup.on_own_answer(route, to_500);
     }
 
     fn answers(&mut self, number: u64, route: Route) {
-        self.lookup.on_answer(&peer(number), route, Duration::from_millis(number), |from| from.distance_to(id(500)));
+        self.lookup.on_answer(&peer(number), route, Duration::from_millis(number), to_500);
     }
 
     fn done(&mut self, at: u64) -> Located {
@@ -174,7 +174,7 @@ fn rounds_go_on_until_the_ring_has_mended_or_time_is_up() {
         match case.next(at) {
             Next::AskSelf => {
                 own += 1;
-                case.lookup.on_own_answer(owners(&[510]), |from| from.distance_to(id(500)));
+                case.lookup.on_own_answer(owners(&[510]), to_500);
             }
             Next::Ask(asked) => {
                 assert_eq!(asked, peer(510));
@@ -222,9 +222,9 @@ fn peers_that_name_each_other_for_ever_do_not_keep_it_busy_for_ever() {
                     asked += 1;
                     // Always somebody new, always "closer".
                     let number = 2 + asked % 400;
-                    case.lookup.on_answer(&to, closer(&[number, 2]), PATIENCE, |from| from.distance_to(id(500)));
+                    case.lookup.on_answer(&to, closer(&[number, 2]), PATIENCE, to_500);
                 }
-                Next::AskSelf => case.lookup.on_own_answer(closer(&[2]), |from| from.distance_to(id(500))),
+                Next::AskSelf => case.lookup.on_own_answer(closer(&[2]), to_500),
                 Next::Wait => break,
                 Next::Failed(_) => return assert!(asked <= ASKS_MAX as u64),
                 Next::Done(_) => panic!("nobody confirmed"),
@@ -271,8 +271,7 @@ fn a_newer_life_of_a_silent_peer_is_asked_afresh() {
     case.answers(510, it_is_me(510, &[]));
     assert_eq!(case.next(3), Next::Wait, "an answer of the older life does not count");
     let hop = Hop { peer: newer.clone(), via: Via::Owner };
-    case.lookup
-        .on_answer(&newer, Route::Owners { hops: vec![hop], arc: None }, PATIENCE, |from| from.distance_to(id(500)));
+    case.lookup.on_answer(&newer, Route::Owners { hops: vec![hop], arc: None }, PATIENCE, to_500);
     case.done(4);
 }
 
@@ -310,4 +309,8 @@ fn with_parallelism_two_are_asked_at_a_time() {
     assert_eq!(case.next(0), Next::Ask(peer(300)));
     assert_eq!(case.next(0), Next::Ask(peer(200)));
     assert_eq!(case.next(0), Next::Wait);
+}
+
+fn to_500(from: Id) -> Distance {
+    Distance::plain(from.distance_to(id(500)))
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use super::{Node, Phase};
 use crate::liveness::{Miss, Verdict};
+use crate::relay::RelayId;
 use crate::{
-    Addr, CallId, Departure, Effect, Envelope, Event, Failure, Overlay, Peer, QueryId, Refusal, Request, Response, Time,
+    Addr, CallId, Departure, Effect, Envelope, Event, Failure, Forward, Found, Overlay, Peer, QueryId, Refusal,
+    Request, Response, Time,
 };
 
 /// A refused connection is tried again after this.
@@ -34,6 +36,10 @@ pub(super) enum Purpose<P: Overlay> {
     Protocol(P::Request),
     /// A step of a lookup.
     Lookup(QueryId),
+    /// Passing a query on.
+    Forward(RelayId, Box<Forward>),
+    /// Telling the answer to a query of somebody else's.
+    Found(Box<Found>),
     /// Settling a suspicion.
     Probe,
     /// Looking for a ring.
@@ -66,6 +72,8 @@ impl<P: Overlay> Pending<P> {
                 matches!(response, Response::Hello(_))
             }
             Purpose::Depart(_) => matches!(response, Response::Departed),
+            Purpose::Forward(..) => matches!(response, Response::Forwarded),
+            Purpose::Found(_) => matches!(response, Response::Noted),
         }
     }
 
@@ -89,6 +97,8 @@ impl<P: Overlay> Node<P> {
             },
             Purpose::Probe | Purpose::Search | Purpose::Greeting => Request::Hello(self.hello()),
             Purpose::Depart(departure) => Request::Depart(*departure),
+            Purpose::Forward(_, forward) => Request::Forward(forward.as_ref().clone()),
+            Purpose::Found(found) => Request::Found(found.as_ref().clone()),
         };
         let timeout = match &pending.to {
             Some(peer) => self.liveness.deadline(peer, pending.attempt),
@@ -113,7 +123,7 @@ impl<P: Overlay> Node<P> {
 
     pub(super) fn answered(&mut self, pending: Pending<P>, response: Response<P>, rtt: Option<Duration>) {
         let waited = self.now.since(pending.sent);
-        if let (Some(peer), Response::Protocol(_) | Response::Departed) = (&pending.to, &response) {
+        if let (Some(peer), false) = (&pending.to, matches!(response, Response::Hello(_))) {
             self.hear(peer);
         }
         if let (Some(peer), Some(rtt), false) = (&pending.to, rtt, pending.spans_pause) {
@@ -134,7 +144,8 @@ impl<P: Overlay> Node<P> {
                 (Purpose::Greeting, _) => self.on_greeted(&addr, reply),
                 _ => {}
             },
-            (Response::Departed, _) => {}
+            (Response::Forwarded, Pending { purpose: Purpose::Forward(relay, _), .. }) => self.on_forwarded(relay),
+            (Response::Departed | Response::Noted | Response::Forwarded, _) => {}
         }
     }
 
@@ -149,6 +160,9 @@ impl<P: Overlay> Node<P> {
     }
 
     pub(super) fn failed(&mut self, pending: Pending<P>, failure: Failure) {
+        if let Purpose::Found(_) = pending.purpose {
+            return self.tell_again(pending, &failure);
+        }
         let Some(peer) = pending.to.clone() else {
             return self.end(pending, failure);
         };
@@ -255,6 +269,19 @@ impl<P: Overlay> Node<P> {
         }
     }
 
+    /// An answer that did not get through is told once more. Its addressee is known from what others say only, so its
+    /// silence counts for nothing: else anybody could have this node suspect whom they like.
+    fn tell_again(&mut self, pending: Pending<P>, failure: &Failure) {
+        let miss = match failure {
+            Failure::TimedOut => Miss::Silent,
+            Failure::Unreachable => Miss::Unreachable,
+            Failure::Refused(_) => return,
+        };
+        if pending.attempt == 0 && !pending.spans_pause {
+            self.retry(pending, miss);
+        }
+    }
+
     /// A failure measured across a pause does not count.
     fn restart(&mut self, mut pending: Pending<P>, failure: Failure) {
         if pending.insists() {
@@ -281,6 +308,10 @@ impl<P: Overlay> Node<P> {
                     Failure::Refused(refusal) => matches!(refusal, Refusal::OtherRing(_)),
                 };
                 self.on_lookup_failure(query, &to, silent);
+            }
+            (Purpose::Forward(relay, _), Some(to)) => {
+                let silent = matches!(failure, Failure::TimedOut | Failure::Unreachable) && !spans_pause;
+                self.on_forward_failed(relay, &to, silent);
             }
             (Purpose::Search, _) => match failure {
                 Failure::Refused(Refusal::Malformed(why)) => self.on_search_refusal(&addr, &why),

@@ -53,6 +53,14 @@ impl<P: Overlay> Node<P> {
                 let answer = self.with_protocol(|protocol, ctx| protocol.serve(&envelope.from, request, ctx))?;
                 Ok(Response::Protocol(answer))
             }
+            Request::Forward(forward) => {
+                self.hear(&envelope.from);
+                self.pass_on(forward)
+            }
+            Request::Found(found) => {
+                self.hear(&envelope.from);
+                self.on_found(found)
+            }
             Request::Hello(_) => Err(Refusal::Malformed("request".to_owned())),
         }
     }

@@ -3,7 +3,7 @@
 use super::calls::{Pending, Purpose};
 use super::queries::Asker;
 use super::{Node, Phase};
-use crate::lookup::Origin;
+use crate::lookup::{Origin, Sought};
 use crate::meeting::{Outcome, Side, Stage, compare};
 use crate::starting::stranger;
 use crate::{Addr, Event, HelloReply, HelloState, LocateError, Located, Overlay, Peer, RingId, State};
@@ -106,12 +106,12 @@ impl<P: Overlay> Node<P> {
     }
 
     fn look_up(&mut self, check: Check, via: Option<Peer>) {
-        let target = match check {
-            Check::Myself => self.me.id,
-            Check::Zero(_) => self.me.id.space().zero(),
+        let (sought, target) = match check {
+            Check::Myself => (Sought::Member, self.me.id),
+            Check::Zero(_) => (Sought::Owner, self.me.id.space().zero()),
         };
         let origin = via.map_or(Origin::Tables, |peer| Origin::Via { peer, member: true });
-        self.begin_query(target, origin, Asker::Rings(check));
+        self.begin_query(sought, target, origin, Asker::Rings(check));
     }
 
     /// Leaves this ring for an older one, or for the other part of it, in a new life.

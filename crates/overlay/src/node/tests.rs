@@ -2,6 +2,7 @@
 
 mod going;
 mod lookups;
+mod relaying;
 mod rings;
 mod starting;
 mod world;

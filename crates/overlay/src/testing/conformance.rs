@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use ring::Id;
 
 use super::{Net, Subject};
-use crate::{Overlay, RingId};
+use crate::{Overlay, RingId, Routing};
 
 /// Scenarios run once with each of these: four, or as many as `CONFORMANCE_SEEDS` says.
 fn seeds() -> std::ops::RangeInclusive<u64> {
@@ -290,6 +290,24 @@ pub fn a_ring_under_churn_heals<P: Overlay>(subject: &Subject<P>) {
     }
 }
 
+/// Lookups that nodes pass on to each other are right: in a whole ring, while several nodes are dead, and while messages
+/// are lost.
+pub fn recursive_lookups_are_right<P: Overlay>(subject: &Subject<P>) {
+    let mut subject = subject.clone();
+    subject.node.routing = Routing::Recursive;
+    for seed in seeds() {
+        let mut net = converged(&subject, seed, 24);
+        lookups_agree(&mut net, 4);
+        let order = in_ring_order(&net);
+        [order[3], order[4], order[17]].into_iter().for_each(|number| net.crash(number));
+        lookups_end_within(&mut net, seconds(3));
+        converge(&mut net, 21, seconds(10));
+        lookups_agree(&mut net, 4);
+        net.set_loss(20);
+        lookups_agree(&mut net, 4);
+    }
+}
+
 /// Hosts that all start at once: the first alone, each other with one of those before it as its seed.
 pub fn together<P: Overlay>(subject: &Subject<P>, seed: u64, count: usize) -> Net<P> {
     let mut net = Net::new(subject.clone(), seed);
@@ -339,7 +357,9 @@ fn disagreement<P: Overlay>(net: &Net<P>, count: usize) -> Option<String> {
     }
     let members: Vec<Id> = views.iter().map(|(_, view)| view.me.id).collect();
     let probes = members.iter().flat_map(|id| [*id, id.plus_power(0), id.plus_power(id.space().bits() - 1)]);
-    for probe in probes {
+    // And just behind each arc that is claimed: in an overlay where members own many arcs, nothing may be left out.
+    let behind = views.iter().flat_map(|(_, view)| view.shares.iter().map(|share| share.range.upto.plus_power(0)));
+    for probe in probes.chain(behind) {
         let owner = (net.subject().owner)(probe, &members);
         let claims = |view: &crate::View| view.shares.iter().any(|share| share.range.contains(probe));
         for (number, view) in &views {

@@ -10,7 +10,8 @@ use ring::Id;
 use super::Subject;
 use super::host::{Event, Host, Status};
 use crate::{
-    Addr, Departure, Event as News, LocateError, Located, Node, Overlay, Peer, RingId, Start, State, Time, View,
+    Addr, Announcement, Departure, Event as News, LocateError, Located, Node, Overlay, Peer, RingId, Start, State,
+    Time, View,
 };
 
 /// The wall clock when the virtual network begins, in milliseconds.
@@ -234,6 +235,13 @@ impl<P: Overlay> Net<P> {
     pub fn meet(&mut self, number: usize, other: usize) {
         let (now, addr) = (self.now, self.some_addr(other));
         self.hosts[number].node.meet(now, addr);
+        self.carry_out(number);
+    }
+
+    /// What the layer of records at a host tells its overlay.
+    pub fn announce(&mut self, number: usize, news: Announcement) {
+        let now = self.now;
+        self.hosts[number].node.announce(now, news);
         self.carry_out(number);
     }
 

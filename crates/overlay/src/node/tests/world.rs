@@ -64,6 +64,9 @@ pub(super) struct World {
     pub(super) asked: Vec<(Time, Addr, Addr, Request<Toy>)>,
     pub(super) replicas: String,
     pub(super) toy: ToyConfig,
+    pub(super) config: NodeConfig,
+    /// Requests that never arrive.
+    pub(super) lost: fn(&Request<Toy>) -> bool,
     /// One way across the network.
     pub(super) latency: Duration,
 }
@@ -83,6 +86,8 @@ impl World {
             asked: Vec::new(),
             replicas: "3".to_owned(),
             toy: ToyConfig::default(),
+            config: NodeConfig::default(),
+            lost: |_| false,
             latency: Duration::from_micros(500),
         }
     }
@@ -95,7 +100,7 @@ impl World {
     pub(super) fn start_as(&mut self, me: Peer, seeds: &[u64], disk_ring: Option<RingId>) {
         let at = me.addr.clone();
         let seed = me.incarnation ^ u64::from(me.id.to_array()[18]) << 32;
-        let mut node = Node::new(me, settings(&self.replicas), NodeConfig::default(), self.toy.clone(), seed);
+        let mut node = Node::new(me, settings(&self.replicas), self.config.clone(), self.toy.clone(), seed);
         let seeds = seeds.iter().map(|&seed| addr(seed)).collect();
         let wall_ms = WALL_MS + self.now.0 / 1_000;
         node.start(self.now, Start { seeds, remembered: Vec::new(), disk_ring, wall_ms });
@@ -235,7 +240,7 @@ impl World {
     fn deliver(&mut self, packet: Packet) {
         match packet {
             Packet::Request { from, call, to, envelope, request } => {
-                if !self.reaches(&from, &to) {
+                if !self.reaches(&from, &to) || (self.lost)(&request) {
                     return;
                 }
                 self.asked.push((self.now, from.clone(), to.clone(), request.clone()));
