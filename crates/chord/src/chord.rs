@@ -1,6 +1,6 @@
 //! The state of one Chord node, and how the contract's inputs reach the operations on it.
 
-use overlay::{Ctx, Departure, Failure, Located, Overlay, Peer, Refusal, Route, Share};
+use overlay::{Ctx, Departure, Distance, Failure, Located, Overlay, Peer, Refusal, Route, Share};
 use ring::Id;
 
 use crate::confirmation::Confirmation;
@@ -160,8 +160,8 @@ impl Overlay for Chord {
         self.route_from_tables(target, avoid)
     }
 
-    fn distance(&self, from: Id, target: Id) -> Id {
-        from.distance_to(target)
+    fn distance(&self, from: Id, target: Id) -> Distance {
+        Distance::plain(from.distance_to(target))
     }
 
     fn lookup_request(&self, target: Id, avoid: Vec<Id>) -> Request {

@@ -44,11 +44,13 @@ mod finger_table;
 mod fix_fingers;
 mod inspect;
 mod join;
+mod judge;
 mod maintenance;
 mod message;
 mod routing;
 mod silence;
 mod successor_list;
+mod table;
 mod vigilance;
 
 pub use chord::{Chord, Timer};

@@ -42,4 +42,5 @@ conforms!(
     a_node_that_was_cut_off_comes_back,
     two_rings_that_meet_become_one,
     a_ring_under_churn_heals,
+    recursive_lookups_are_right,
 );

@@ -55,6 +55,7 @@ impl Node {
         let located = Located {
             target: id(number),
             owners: vec![peer(successors[0])],
+            holders: Vec::new(),
             path: vec![hop(predecessor), hop(successors[0])],
             arc: None,
         };
@@ -287,6 +288,7 @@ fn the_unreachable_are_named_only_when_there_is_nobody_else_and_padding_never() 
     let named = |node: &Node, avoid: &[Id]| match node.chord.route(id(40), avoid) {
         Route::Owners { hops, .. } => hops.iter().map(|hop| hop.peer.clone()).collect::<Vec<_>>(),
         Route::Closer(hops) => hops.into_iter().map(|hop| hop.peer).collect(),
+        Route::Known { .. } => panic!("the owner itself has the last word"),
     };
     assert_eq!(named(&node, &[]), [peer(45), peer(80)]);
     assert_eq!(named(&node, &[id(45)]), [peer(80)]);

@@ -215,7 +215,13 @@ impl World {
         let before = nearest(&|id| id.distance_to(target.minus(target.space().zero().plus_power(0))))?;
         let peer = |id: Id| self.nodes[&id].me.clone();
         let hop = |id| Step { peer: peer(id), rtt: None, via: Some(Via::Finger) };
-        Ok(Located { target, owners: vec![peer(owner)], path: vec![hop(before), hop(owner)], arc: None })
+        Ok(Located {
+            target,
+            owners: vec![peer(owner)],
+            holders: Vec::new(),
+            path: vec![hop(before), hop(owner)],
+            arc: None,
+        })
     }
 
     fn new_node(&mut self) -> Id {
