@@ -13,14 +13,16 @@ pub(crate) trait Join: Sized {
 }
 
 /// Values on arcs of the circle, in order of the arcs' ends.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Arcs<T> {
     arcs: Vec<(Range, T)>,
+    /// How often something here was, or may have been, changed.
+    changes: u64,
 }
 
 impl<T> Default for Arcs<T> {
     fn default() -> Self {
-        Self { arcs: Vec::new() }
+        Self { arcs: Vec::new(), changes: 0 }
     }
 }
 
@@ -30,16 +32,26 @@ impl<T: Clone + Join> Arcs<T> {
         self.arcs.iter().map(|(range, value)| (*range, value))
     }
 
+    /// How many arcs there are.
+    pub(crate) fn len(&self) -> usize {
+        self.arcs.len()
+    }
+
+    /// Grows with everything that may have changed something.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Every value to be changed in place. Arcs are not joined until [`Arcs::settle`].
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = (Range, &mut T)> {
+        self.changes += 1;
         self.arcs.iter_mut().map(|(range, value)| (*range, value))
     }
 
     /// The parts of `range` that have a value, clockwise from its start.
     pub(crate) fn over(&self, range: Range) -> Vec<(Range, T)> {
         let mut parts: Vec<(Range, T)> = self
-            .arcs
-            .iter()
+            .near(range)
             .flat_map(|(arc, value)| range.intersect(*arc).into_iter().map(|part| (part, value.clone())))
             .collect();
         // The end tells the order, but an end equal to a full circle's opening comes last, not first.
@@ -50,7 +62,24 @@ impl<T: Clone + Join> Arcs<T> {
 
     /// The parts of `range` without a value.
     pub(crate) fn gaps(&self, range: Range) -> Vec<Range> {
-        self.arcs.iter().fold(vec![range], |gaps, (arc, _)| gaps.into_iter().flat_map(|gap| gap.minus(*arc)).collect())
+        let arcs = self.near(range).map(|(arc, _)| *arc);
+        arcs.fold(vec![range], |gaps, arc| gaps.into_iter().flat_map(|gap| gap.minus(arc)).collect())
+    }
+
+    /// The arcs that share something with `range`, without looking at all others: those that end in it, clockwise, and
+    /// the one after them, which may begin in it.
+    fn near(&self, range: Range) -> impl Iterator<Item = &(Range, T)> {
+        let count = self.arcs.len();
+        let first = self.arcs.partition_point(|(arc, _)| arc.upto <= range.after);
+        let in_turn = (0..count).filter_map(move |turn| self.arcs.get((first + turn) % count));
+        let mut ends_in_it = true;
+        in_turn
+            .take_while(move |(arc, _)| {
+                let taken = ends_in_it;
+                ends_in_it = range.contains(arc.upto);
+                taken
+            })
+            .filter(move |(arc, _)| overlap(range, *arc))
     }
 
     /// Changes the values on `range`, cutting the arcs that reach beyond it.
@@ -80,6 +109,7 @@ impl<T: Clone + Join> Arcs<T> {
 
     /// Takes every value away.
     pub(crate) fn clear(&mut self) {
+        self.changes += 1;
         self.arcs.clear();
     }
 
@@ -88,16 +118,18 @@ impl<T: Clone + Join> Arcs<T> {
             return;
         }
         for end in [range.after, range.upto] {
-            let cut = self
-                .arcs
-                .drain(..)
-                .flat_map(|(arc, value)| arc.split_at(end).into_iter().map(move |part| (part, value.clone())));
-            self.arcs = cut.collect();
+            // Arcs never overlap, so that at most one is cut.
+            let Some(place) = self.arcs.iter().position(|(arc, _)| arc.upto != end && arc.contains(end)) else {
+                continue;
+            };
+            let (arc, value) = self.arcs.swap_remove(place);
+            self.arcs.extend(arc.split_at(end).into_iter().map(|part| (part, value.clone())));
         }
     }
 
     /// Joins what can be joined and restores the order.
     pub(crate) fn settle(&mut self) {
+        self.changes += 1;
         self.arcs.sort_by_key(|(arc, _)| arc.upto);
         let mut joined: Vec<(Range, T)> = Vec::with_capacity(self.arcs.len());
         for next in self.arcs.drain(..) {
@@ -130,6 +162,11 @@ fn join<T: Join>(first: &(Range, T), second: &(Range, T)) -> Option<(Range, T)> 
     // However a whole circle came together, it opens at the same place.
     let range = if after == upto { full(after) } else { Range::new(after, upto) };
     Some((range, value))
+}
+
+/// Whether the two share any identifier: then the end of one lies on the other.
+fn overlap(one: Range, other: Range) -> bool {
+    one.contains(other.upto) || other.contains(one.upto)
 }
 
 fn full(any: Id) -> Range {

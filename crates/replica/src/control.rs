@@ -32,6 +32,8 @@ use crate::{
 const BUSY_PERIOD: Duration = Duration::from_millis(100);
 /// And while nothing is.
 const IDLE_PERIOD: Duration = Duration::from_millis(1_000);
+/// And at least so long apart, however much happens: each look goes over everything.
+const LOOK_APART: Duration = Duration::from_millis(10);
 /// Deadline of a call.
 const CALL_TIMEOUT: Duration = Duration::from_millis(1_000);
 
@@ -74,7 +76,11 @@ pub struct Control {
     effects: VecDeque<Effect>,
     pub(crate) persisted: Vec<Piece>,
     published: Holdings,
+    /// The state of `locals` that was last compared with what is persisted and published.
+    flushed: Option<u64>,
     wake: Time,
+    /// When everything was last looked at.
+    looked: Option<Time>,
     rng: Pcg32,
 }
 
@@ -133,7 +139,9 @@ impl Control {
             effects: VecDeque::new(),
             persisted: Vec::new(),
             published: Holdings::default(),
+            flushed: None,
             wake: Time::default(),
+            looked: None,
             rng: Pcg32::seed_from_u64(seed),
         };
         control.restore(disk);
@@ -165,11 +173,14 @@ impl Control {
     /// The overlay's view changed: shares, who lives, this node's standing. `wall_ms` is the wall clock.
     pub fn on_view(&mut self, now: Time, view: &View, wall_ms: u64) {
         self.wall_ms = self.wall_ms.max(wall_ms);
-        self.me.peer = view.me.clone();
+        if self.me.peer != view.me {
+            self.me.peer = view.me.clone();
+            self.flushed = None;
+        }
         self.peers.on_view(&self.me, view);
         let serving = matches!(view.state, State::Ready | State::Leaving);
         self.shares = if serving { view.shares.clone() } else { Vec::new() };
-        self.evaluate(now);
+        self.look(now);
     }
 
     /// The process was paused: nothing that was measured across the gap counts.
@@ -219,13 +230,13 @@ impl Control {
                 self.on_silence(now, &pending);
             }
         }
-        self.evaluate(now);
+        self.look(now);
     }
 
     /// A job ended; `Err` says why, it is started again later where it is still wanted.
     pub fn on_job(&mut self, now: Time, job: JobId, result: Result<(), String>) {
         self.job_ended(now, job, result);
-        self.evaluate(now);
+        self.look(now);
     }
 
     /// A lookup asked for by [`Effect::Locate`] ended.
@@ -233,13 +244,13 @@ impl Control {
         if let Some(owner) = owner {
             self.ask_owner(target, owner);
         }
-        self.evaluate(now);
+        self.look(now);
     }
 
     /// A storage call met somebody who knows this newer set.
     pub fn on_newer(&mut self, now: Time, range: Range, set: Set) {
         self.learn_set(now, range, &set);
-        self.evaluate(now);
+        self.look(now);
     }
 
     /// A write could not be brought to a synced learner in time: it must not count as synced any more
@@ -287,12 +298,24 @@ impl Control {
     }
 
     /// What handlers act by.
-    pub fn holdings(&self) -> Holdings {
-        self.published.clone()
+    pub fn holdings(&self) -> &Holdings {
+        &self.published
+    }
+
+    /// Something has happened: does the next step of everything, now or in a moment.
+    fn look(&mut self, now: Time) {
+        match self.looked {
+            Some(looked) if now.since(looked) < LOOK_APART => {
+                self.wake = self.wake.min(looked.plus(LOOK_APART));
+                self.flush();
+            }
+            _ => self.evaluate(now),
+        }
     }
 
     /// Compares what is with what should be, and does the next step of everything.
     fn evaluate(&mut self, now: Time) {
+        self.looked = Some(now);
         self.busy = false;
         self.note_start(now);
         self.forget_strangers();
@@ -349,17 +372,36 @@ impl Control {
 
     /// Lets the effects go: first what must be on disk, then what handlers must see, then the rest.
     pub(crate) fn flush(&mut self) {
-        let pieces: Vec<Piece> = self.locals.iter().map(|(range, local)| local.piece(range, &self.me)).collect();
-        if pieces != self.persisted {
-            self.persisted.clone_from(&pieces);
-            self.effects.push_back(Effect::Persist(pieces));
-        }
-        let holdings = self.compute_holdings();
-        if holdings != self.published {
-            self.published.clone_from(&holdings);
-            self.effects.push_back(Effect::Publish(holdings));
+        if self.flushed != Some(self.locals.changes()) {
+            self.flushed = Some(self.locals.changes());
+            self.publish();
         }
         self.effects.extend(self.outbox.drain(..));
+    }
+
+    /// What is promised goes to disk, and what handlers act by is told, where it has changed.
+    fn publish(&mut self) {
+        let kept = self.persisted.len() == self.locals.len();
+        let mut both = self.locals.iter().zip(&self.persisted);
+        if !(kept && both.all(|((range, local), piece)| local.is_piece(range, &self.me, piece))) {
+            self.persisted = self.locals.iter().map(|(range, local)| local.piece(range, &self.me)).collect();
+            self.effects.push_back(Effect::Persist(self.persisted.clone()));
+        }
+        let told = self.published.ranges.len() == self.locals.len();
+        let mut both = self.locals.iter().zip(&self.published.ranges);
+        if !(told && both.all(|((range, local), holding)| self.is_holding(range, local, holding))) {
+            self.published = self.compute_holdings();
+            self.effects.push_back(Effect::Publish(self.published.clone()));
+        }
+    }
+
+    /// Whether this is what is published of a range already.
+    fn is_holding(&self, range: Range, local: &Local, holding: &Holding) -> bool {
+        let fenced = local.accepted.is_some();
+        (holding.range, holding.fenced) == (range, fenced)
+            && holding.set == local.set
+            && holding.missing == local.missing
+            && holding.role == self.role(local)
     }
 
     fn compute_holdings(&self) -> Holdings {

@@ -14,8 +14,9 @@ use crate::{Answer, Control, Member, Piece, Request, Response, Set};
 
 /// "Learnt" is believed for so long after it should have been asked for again.
 const LEARNT_FOR: Duration = Duration::from_secs(1);
-/// How often a newcomer is asked how far it is.
+/// How soon a newcomer is asked again how far it is: each time half as long again after that, up to the second value.
 const POLL_PERIOD: Duration = Duration::from_millis(200);
+const POLL_PERIOD_MAX: Duration = Duration::from_millis(1_000);
 /// After a refusal, a newcomer is asked again so late.
 const REFUSED_FOR: Duration = Duration::from_millis(700);
 /// A change does not wait longer for newcomers that are still fetching, once there is something to change without them.
@@ -25,9 +26,13 @@ const UNFINISHED_FOR: Duration = Duration::from_millis(500);
 /// A set stands at least so long before its members are put into another order while its primary lives.
 const REORDER_AFTER: Duration = Duration::from_secs(2);
 /// How often the same peer is asked what it knows.
-const INQUIRY_PERIOD: Duration = Duration::from_millis(500);
-/// Peers asked at the same time.
-const INQUIRY_WIDTH: usize = 8;
+const INQUIRY_PERIOD: Duration = Duration::from_millis(1_000);
+/// Peers asked in each round, the likeliest first.
+const INQUIRY_WIDTH: usize = 3;
+/// After so long twice as many are asked in each round as in the one before, until everybody was.
+const INQUIRY_NARROW: Duration = Duration::from_millis(1_000);
+/// How long a round waits for what those before it bring.
+const INQUIRY_ROUND: Duration = Duration::from_millis(100);
 
 /// A wanted holder that was asked to fetch a range.
 #[derive(Clone, Debug)]
@@ -37,6 +42,7 @@ pub(crate) struct Lesson {
     to: Id,
     state: LessonState,
     due: Time,
+    period: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +61,9 @@ pub(crate) struct Inquiry {
     pub(crate) since: Time,
     asked: BTreeMap<Id, Time>,
     answered: BTreeSet<(Id, Range)>,
+    /// When the next round begins, and how many it asks.
+    next_round: Time,
+    width: usize,
 }
 
 impl Control {
@@ -97,7 +106,9 @@ impl Control {
         }
         let stays = |member: &Member| Some(member.peer.id) == last || !self.is_leaving(member.peer.id);
         let health = |member: &Member| Health { alive: self.peers.alive(now, member), leaving: !stays(member) };
-        let owner = stays(&self.me).then_some(&self.me);
+        // Where data lies apart from its owner, whoever orders the writes goes on with it.
+        let holds = share.holders.first().is_some_and(|first| first.id == self.me.peer.id);
+        let owner = (holds && stays(&self.me)).then_some(&self.me);
         let situation =
             Situation { current: &local.set, wanted: &wanted, waiting, replicas: self.config.replicas, owner };
         let members = next_members(&situation, health);
@@ -185,7 +196,7 @@ impl Control {
         let calling = self.calling(peer.id, |asked| *asked == Asked::Learn { range, number });
         let place = self.lessons.iter().position(is_it).unwrap_or_else(|| {
             let state = LessonState::Learning;
-            self.lessons.push(Lesson { range, number, to: peer.id, state, due: now });
+            self.lessons.push(Lesson { range, number, to: peer.id, state, due: now, period: POLL_PERIOD });
             self.lessons.len() - 1
         });
         let lesson = &mut self.lessons[place];
@@ -194,7 +205,8 @@ impl Control {
             lesson.state = LessonState::Learning;
         }
         if lesson.due <= now && !calling {
-            lesson.due = now.plus(POLL_PERIOD);
+            lesson.due = now.plus(lesson.period);
+            lesson.period = (lesson.period * 3 / 2).min(POLL_PERIOD_MAX);
             let to = self.peers.member(peer).map_or_else(|| peer.clone(), |member| member.peer);
             self.call(to, Request::Learn { range, set: set.clone() }, Asked::Learn { range, number });
         }
@@ -255,21 +267,32 @@ impl Control {
         });
         if !goes_on {
             let (asked, answered) = (BTreeMap::new(), BTreeSet::new());
-            self.inquiry = Some(Inquiry { ranges: open, since: now, asked, answered });
+            let ranges = merged(open);
+            let width = INQUIRY_WIDTH;
+            self.inquiry = Some(Inquiry { ranges, since: now, asked, answered, next_round: now, width });
         }
         if self.all_answered(now) {
             self.confirm_own();
         }
-        let Some(mut inquiry) = self.inquiry.take() else { return };
+        let Some(mut inquiry) = self.inquiry.take_if(|inquiry| inquiry.next_round <= now) else { return };
         let mut peers = self.peers.living(now);
-        peers.sort_by_key(|peer| self.me.peer.id.distance_to(peer.id));
+        // The holders that the overlay names are the likeliest to know.
+        let named = |id: Id| self.shares.iter().any(|share| share.holders.iter().any(|holder| holder.id == id));
+        peers.sort_by_key(|peer| (!named(peer.id), self.me.peer.id.distance_to(peer.id)));
         let due = |peer: &&Peer| inquiry.asked.get(&peer.id).is_none_or(|at| now.since(*at) > INQUIRY_PERIOD);
-        let asked: Vec<Peer> = peers.iter().filter(due).take(INQUIRY_WIDTH).cloned().collect();
+        let asked: Vec<Peer> = peers.iter().filter(due).take(inquiry.width).cloned().collect();
+        inquiry.next_round = now.plus(INQUIRY_ROUND);
+        if now.since(inquiry.since) >= INQUIRY_NARROW {
+            inquiry.width = inquiry.width.saturating_mul(2);
+        }
         for peer in asked {
             inquiry.asked.insert(peer.id, now);
             for range in inquiry.ranges.clone() {
-                let known = self.known_over(range);
-                self.call(peer.clone(), Request::Sets { range, known }, Asked::Sets { range });
+                let asked = Asked::Sets { range };
+                if !self.calling(peer.id, |one| *one == asked) {
+                    let known = self.known_over(range);
+                    self.call(peer.clone(), Request::Sets { range, known }, asked);
+                }
             }
         }
         self.inquiry = Some(inquiry);
@@ -356,6 +379,20 @@ impl Control {
             self.adopt(now, part, set, None);
         }
     }
+}
+
+/// The same identifiers in as few arcs as can be, where the arcs come in order.
+fn merged(arcs: Vec<Range>) -> Vec<Range> {
+    let mut merged: Vec<Range> = Vec::new();
+    for arc in arcs {
+        match merged.last_mut() {
+            Some(last) if last.upto == arc.after && !last.is_full() && !arc.is_full() => {
+                *last = Range::new(last.after, arc.upto);
+            }
+            _ => merged.push(arc),
+        }
+    }
+    merged
 }
 
 enum Candidate {

@@ -145,6 +145,15 @@ impl Local {
         }
     }
 
+    /// Whether [`Local::piece`] would be this.
+    pub(crate) fn is_piece(&self, range: Range, me: &Member, piece: &Piece) -> bool {
+        piece.range == range
+            && piece.set == self.set
+            && piece.promised == self.promised
+            && piece.accepted == self.accepted
+            && piece.synced == self.set.includes(me)
+    }
+
     /// The serving primary's state, if this node is one.
     pub(crate) fn primary(&self) -> Option<&Primary> {
         match &self.duty {

@@ -17,7 +17,7 @@ pub(crate) struct Situation<'a> {
     pub waiting: bool,
     /// Copies of each record.
     pub replicas: usize,
-    /// The node that the overlay calls the owner, unless it is leaving.
+    /// The node that the overlay calls the owner, if it is to hold what it owns and is not leaving.
     pub owner: Option<&'a Member>,
 }
 

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use ring::{Range, Space};
+use ring::{Places, Range};
 
 use crate::counters::Counters;
 use crate::engine::{Answer, Engine};
@@ -37,8 +37,8 @@ pub(crate) struct Durable {
 }
 
 impl Durable {
-    pub(crate) fn open(dir: &Path, space: Space) -> Result<Self, OpenError> {
-        let trees = Trees::open(Directory::open(dir, space)?, space)?;
+    pub(crate) fn open(dir: &Path, places: Places) -> Result<Self, OpenError> {
+        let trees = Trees::open(Directory::open(dir, places)?, places)?;
         let number = number(&trees)?;
         let counters = count(&trees)?;
         let first_due = trees.due(0, u64::MAX, 1).map_err(|error| trees.directory.damaged(error.to_string()))?;
@@ -73,7 +73,7 @@ fn number(trees: &Trees) -> Result<u64, OpenError> {
 /// Counting afresh costs about a second for a million records, and never drifts.
 fn count(trees: &Trees) -> Result<Counters, OpenError> {
     let counters = Counters::default();
-    for span in Span::of(Range::full(trees.space.max()), None) {
+    for span in Span::of(Range::full(trees.places.space().max()), None) {
         let mut counted = |place: Place, head| {
             counters.changed(place.key.len(), None, Some(&head));
             true
@@ -109,7 +109,7 @@ impl Engine for Durable {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Record>, StoreError> {
-        self.trees().record(Place::copied(self.trees().space, key))
+        self.trees().record(Place::copied(self.trees().places, key))
     }
 
     fn scan(&self, span: &Span, each: &mut dyn FnMut(Place, Head) -> bool) -> Result<(), StoreError> {

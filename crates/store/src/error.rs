@@ -40,6 +40,16 @@ pub enum OpenError {
         /// The width that was asked for.
         expected: u32,
     },
+    /// It belongs to a cluster whose keys lie in another number of affinity groups, and is ordered by them.
+    #[error("the data directory `{}` was made for {found} affinity groups (1: an overlay without groups), this node uses {expected}; their number is fixed when a ring starts: use that number, or another directory", dir.display())]
+    Groups {
+        /// The directory.
+        dir: PathBuf,
+        /// As it was made.
+        found: u32,
+        /// As asked for.
+        expected: u32,
+    },
     /// Something is there, but not a whole store.
     #[error("the data directory `{}` is damaged: {reason}; move it away and start empty, the copies on other nodes fill it again", dir.display())]
     Damaged {

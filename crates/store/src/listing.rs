@@ -6,7 +6,7 @@ use crate::Version;
 /// Where a listing stopped: the identifier and key of its last entry.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Cursor {
-    /// The identifier of the key.
+    /// Where the key lies.
     pub id: Id,
     /// The key.
     pub key: Bytes,
@@ -15,7 +15,7 @@ pub struct Cursor {
 /// A record in a listing, without its value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listed {
-    /// The identifier of the key.
+    /// Where the key lies.
     pub id: Id,
     /// The key.
     pub key: Bytes,

@@ -7,7 +7,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use parking_lot::{RwLock, RwLockWriteGuard};
-use ring::{Id, Space};
+use ring::{Id, Places};
 
 use crate::counters::Counters;
 use crate::engine::{Answer, Engine};
@@ -21,7 +21,7 @@ const SHARD_BITS_MAX: u32 = 6;
 
 /// Records in memory; see the [module](self).
 pub(crate) struct Memory {
-    space: Space,
+    places: Places,
     number: u64,
     shards: Vec<RwLock<Shard>>,
     counters: Counters,
@@ -41,10 +41,10 @@ struct Entry {
 }
 
 impl Memory {
-    pub(crate) fn new(space: Space) -> Self {
-        let shards = 1usize << space.bits().min(SHARD_BITS_MAX);
+    pub(crate) fn new(places: Places) -> Self {
+        let shards = 1usize << places.space().bits().min(SHARD_BITS_MAX);
         Self {
-            space,
+            places,
             number: rand::random::<u64>().max(1),
             shards: (0..shards).map(|_| RwLock::default()).collect(),
             counters: Counters::default(),
@@ -58,7 +58,7 @@ impl Memory {
     }
 
     fn put_one(&self, record: Record) -> Put {
-        let place = Place::copied(self.space, &record.key);
+        let place = Place::copied(self.places, &record.key);
         let mut shard = self.shard(place.id).write();
         let present = shard.entries.get(&place).map(|entry| &entry.head);
         let (outcome, write) = Head::judge(present, record.version, false);
@@ -71,7 +71,7 @@ impl Memory {
     }
 
     fn erase_one(&self, key: &[u8], upto: Version) -> bool {
-        let place = Place::copied(self.space, key);
+        let place = Place::copied(self.places, key);
         let mut shard = self.shard(place.id).write();
         let erased = shard.entries.get(&place).is_some_and(|entry| entry.head.version <= upto);
         if erased {
@@ -146,7 +146,7 @@ impl Engine for Memory {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Record>, StoreError> {
-        let place = Place::copied(self.space, key);
+        let place = Place::copied(self.places, key);
         let shard = self.shard(place.id).read();
         Ok(shard.entries.get_key_value(&place).map(|(place, entry)| Record {
             key: place.key.clone(),
@@ -215,6 +215,8 @@ fn leading_bits(id: Id) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use ring::Space;
+
     use super::*;
 
     #[test]

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ring::{Range, Space};
+use ring::{Places, Range};
 
 use crate::durable::Durable;
 use crate::engine::Engine;
@@ -28,19 +28,19 @@ impl Store {
     /// Bytes that a value may have at most. Clients are held to far less.
     pub const VALUE_BYTES_MAX: usize = 1 << 30;
 
-    /// A store that ends with its last handle, of keys placed in `space`.
-    pub fn memory(space: Space) -> Store {
-        Store { engine: Arc::new(Memory::new(space)) }
+    /// A store that ends with its last handle, of keys that lie at `places` (a plain [`ring::Space`] will do).
+    pub fn memory(places: impl Into<Places>) -> Store {
+        Store { engine: Arc::new(Memory::new(places.into())) }
     }
 
-    /// The store in `dir`, of keys placed in `space`; made when there is none. Its number, records and blobs are
+    /// The store in `dir`, of keys that lie at `places`; made when there is none. Its number, records and blobs are
     /// those it had; every acknowledged write is among them.
     ///
     /// # Errors
     ///
     /// The directory cannot be written, is in use, is in another format, or is damaged; nothing in it was changed.
-    pub fn open(dir: &Path, space: Space) -> Result<Store, OpenError> {
-        Ok(Store { engine: Arc::new(Durable::open(dir, space)?) })
+    pub fn open(dir: &Path, places: impl Into<Places>) -> Result<Store, OpenError> {
+        Ok(Store { engine: Arc::new(Durable::open(dir, places.into())?) })
     }
 
     /// A random number, never zero, made with the store: whoever meets it again knows that this store still has what it had.

@@ -117,5 +117,5 @@ fn a_whole_circle_opens_at_the_same_place_however_it_came_together() {
     joined.put(range(9, 3), Value(1));
     let mut whole = Arcs::default();
     whole.put(range(5, 5), Value(1));
-    assert_eq!(joined, whole);
+    assert_eq!(joined.arcs, whole.arcs);
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use replica::{Piece, Role};
 use ring::Id;
 
+use crate::overlay_view::Layout;
 use crate::world::{SECOND, World};
 
 impl World {
@@ -35,8 +36,12 @@ impl World {
     pub(crate) fn unhealed(&self) -> Option<String> {
         for id in self.ids() {
             let owners: Vec<usize> = self.owners(id).into_iter().filter(|node| !self.nodes[*node].leaving).collect();
-            let wanted: BTreeSet<Id> =
-                owners.iter().take(self.config.replicas).map(|node| self.nodes[*node].id).collect();
+            let holders = self.holders(id);
+            let wanted: BTreeSet<Id> = holders.iter().map(|node| self.nodes[*node].id).collect();
+            let staying = |node: &&usize| owners.contains(node);
+            if holders.iter().filter(staying).count() != self.config.replicas.min(owners.len()) {
+                return Some(format!("{id}: held by {holders:?} of {owners:?}"));
+            }
             let owner = *owners.first()?;
             let Some(holding) = self.nodes[owner].holdings.find(id) else {
                 return Some(format!("{id}: its owner {owner} knows no set"));
@@ -45,10 +50,16 @@ impl World {
             if members != wanted {
                 return Some(format!("{id}: members {members:?}, wanted {wanted:?} (owner {owner}, {:?})", holding));
             }
-            if !matches!(holding.role, Role::Primary { settled: true, .. }) || holding.fenced {
-                return Some(format!("{id}: owner {owner} is {:?} fenced {}", holding.role, holding.fenced));
+            // The owner itself, unless data lies apart from owners.
+            let primary = self.node_of(&holding.set.primary().peer);
+            if self.layout != Layout::Apart && primary != owner {
+                return Some(format!("{id}: {primary} is the primary, not its owner {owner}"));
             }
-            for node in owners.iter().take(self.config.replicas) {
+            let part = self.nodes[primary].holdings.find(id);
+            if !part.is_some_and(|part| matches!(part.role, Role::Primary { settled: true, .. }) && !part.fenced) {
+                return Some(format!("{id}: its primary {primary} says {part:?}"));
+            }
+            for node in &holders {
                 let me = self.member(*node);
                 let found = self.nodes[*node].holdings.find(id);
                 let same = found.is_some_and(|found| found.set == holding.set && found.set.includes(&me));
@@ -63,8 +74,8 @@ impl World {
     /// Why the records are not where they should be, if so: the newest that anybody was told, at each wanted holder and nowhere else.
     pub(crate) fn misplaced(&self) -> Option<String> {
         for (key, floor) in &self.floor {
-            let owners = self.owners(self.key_id(*key));
-            let wanted: Vec<usize> = owners.iter().take(self.config.replicas).copied().collect();
+            let id = self.key_id(*key);
+            let (owners, wanted) = (self.owners(id), self.holders(id));
             let newest = wanted.first().and_then(|node| self.nodes[*node].records.versions.get(key)).copied();
             if newest.unwrap_or(0) < *floor {
                 return Some(format!("key {key}: {newest:?} at its owner, {floor} was acknowledged"));

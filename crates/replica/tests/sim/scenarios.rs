@@ -272,7 +272,7 @@ fn survivors_go_on_after_five_seconds() {
         world.work(3 * SECOND);
         world.heal();
         let id = world.space.id(world.seed % 64).unwrap();
-        let holders: Vec<usize> = world.owners(id).into_iter().take(3).collect();
+        let holders = world.holders(id);
         let spared = holders[world.below(3) as usize];
         for node in holders {
             if node != spared {

@@ -10,6 +10,7 @@ use rand_pcg::Pcg32;
 use replica::{Config, Control, Holdings, JobId, Piece};
 use ring::{Id, Space};
 
+use crate::overlay_view::Layout;
 use crate::records::Records;
 
 /// Wall clock at the start of the world.
@@ -75,6 +76,7 @@ pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) space: Space,
     pub(crate) config: Config,
+    pub(crate) layout: Layout,
     pub(crate) weather: Weather,
     pub(crate) nodes: Vec<Node>,
     pub(crate) rng: Pcg32,
@@ -104,6 +106,7 @@ impl World {
             now: SECOND,
             space: Space::new(bits).unwrap(),
             config,
+            layout: Layout::of(seed),
             weather,
             nodes: Vec::new(),
             rng: Pcg32::seed_from_u64(seed),

@@ -147,7 +147,7 @@ mod tests {
         #[test]
         fn places_and_their_keys_are_the_same_order(a: Vec<u8>, b: Vec<u8>, bits in 3u32..=160, at_ms: u64) {
             let space = Space::new(bits).expect("a width");
-            let (a, b) = (Place::copied(space, &a), Place::copied(space, &b));
+            let (a, b) = (Place::copied(space.into(), &a), Place::copied(space.into(), &b));
             prop_assert_eq!(a.cmp(&b), place_key(&a).cmp(&place_key(&b)));
             let due = Bytes::from(due_key(at_ms, &a));
             prop_assert_eq!(due_of(space, &due), Some((at_ms, a)));

@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use ring::Space;
+use ring::Places;
 
 use crate::OpenError;
 
@@ -22,7 +22,7 @@ pub(super) struct Directory {
 
 impl Directory {
     /// Makes the directory if need be, locks it and checks what it says of itself.
-    pub(super) fn open(dir: &Path, space: Space) -> Result<Self, OpenError> {
+    pub(super) fn open(dir: &Path, places: Places) -> Result<Self, OpenError> {
         let unwritable = |source| OpenError::Unwritable { dir: dir.to_owned(), source };
         fs::create_dir_all(dir).map_err(unwritable)?;
         let lock =
@@ -33,10 +33,10 @@ impl Directory {
         })?;
         let directory = Self { dir: dir.to_owned(), _lock: lock };
         match fs::read_to_string(dir.join("FORMAT")) {
-            Ok(text) => directory.check(&text, space)?,
+            Ok(text) => directory.check(&text, places)?,
             // The header is written before anything else, so without it there is no store yet, or only half of one.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !directory.engine().exists() => {
-                directory.write(space).map_err(unwritable)?;
+                directory.write(places).map_err(unwritable)?;
             }
             Err(error) => {
                 return Err(directory.damaged(format!("its file FORMAT cannot be read: {error}")));
@@ -57,7 +57,7 @@ impl Directory {
         OpenError::Damaged { dir: self.dir.clone(), reason: reason.into() }
     }
 
-    fn check(&self, text: &str, space: Space) -> Result<(), OpenError> {
+    fn check(&self, text: &str, places: Places) -> Result<(), OpenError> {
         let mut lines = text.lines();
         let ours = lines.next() == Some(TITLE);
         let mut number = |name| lines.next()?.strip_prefix(name)?.trim().parse::<u32>().ok();
@@ -68,17 +68,26 @@ impl Directory {
             return Err(OpenError::Format { dir: self.dir.clone(), found, expected: FORMAT });
         }
         let found = number("id-bits ").ok_or_else(|| self.damaged("its file FORMAT names no id-bits"))?;
-        if found != space.bits() {
-            return Err(OpenError::Bits { dir: self.dir.clone(), found, expected: space.bits() });
+        let expected = places.space().bits();
+        if found != expected {
+            return Err(OpenError::Bits { dir: self.dir.clone(), found, expected });
+        }
+        // Left out on a plain circle.
+        let found = number("groups ").unwrap_or(1);
+        if found != places.groups() {
+            return Err(OpenError::Groups { dir: self.dir.clone(), found, expected: places.groups() });
         }
         Ok(())
     }
 
     /// Under another name first: after a crash there is a whole header or none.
-    fn write(&self, space: Space) -> io::Result<()> {
+    fn write(&self, places: Places) -> io::Result<()> {
         let unfinished = self.dir.join("FORMAT.new");
         let mut file = File::create(&unfinished)?;
-        write!(file, "{TITLE}\nformat {FORMAT}\nid-bits {}\n", space.bits())?;
+        write!(file, "{TITLE}\nformat {FORMAT}\nid-bits {}\n", places.space().bits())?;
+        if places.groups() > 1 {
+            writeln!(file, "groups {}", places.groups())?;
+        }
         file.sync_all()?;
         fs::rename(&unfinished, self.dir.join("FORMAT"))?;
         File::open(&self.dir)?.sync_all()

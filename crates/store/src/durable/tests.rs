@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ring::Space;
+
 use super::*;
 
 const SPACE: Space = Space::SHA1;
@@ -20,7 +22,7 @@ fn rot(tree: &fjall::Keyspace, key: &[u8]) {
 }
 
 fn place_key(key: &Bytes) -> Vec<u8> {
-    codec::place_key(&Place::of(SPACE, key.clone()))
+    codec::place_key(&Place::of(SPACE.into(), key.clone()))
 }
 
 fn is_corrupt<T>(outcome: &Result<T, StoreError>, named: &Bytes) -> bool {
@@ -30,7 +32,7 @@ fn is_corrupt<T>(outcome: &Result<T, StoreError>, named: &Bytes) -> bool {
 #[tokio::test]
 async fn a_rotten_record_is_told_by_its_key_and_harms_no_other() {
     let dir = tempfile::tempdir().expect("a directory");
-    let store = Durable::open(dir.path(), SPACE).expect("opens");
+    let store = Durable::open(dir.path(), SPACE.into()).expect("opens");
     store.put((0..3).map(record).collect()).await.expect("put");
     let rotten = record(1).key;
     rot(&store.trees().records, &place_key(&rotten));
@@ -45,7 +47,7 @@ async fn a_rotten_record_is_told_by_its_key_and_harms_no_other() {
 #[tokio::test]
 async fn a_rotten_head_is_told_by_its_key_and_writes_to_it_change_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
-    let store = Durable::open(dir.path(), SPACE).expect("opens");
+    let store = Durable::open(dir.path(), SPACE.into()).expect("opens");
     store.put((0..3).map(|number| record(number).expiring(5)).collect()).await.expect("put");
     let rotten = record(1).key;
     rot(&store.trees().heads, &place_key(&rotten));
@@ -61,14 +63,14 @@ async fn a_rotten_head_is_told_by_its_key_and_writes_to_it_change_nothing() {
     assert_eq!(store.expire(5, 10).await, Ok(0));
     store.health().expect("it takes writes");
     drop(store);
-    let refused = Durable::open(dir.path(), SPACE).err().expect("nothing is lost in silence").to_string();
+    let refused = Durable::open(dir.path(), SPACE.into()).err().expect("nothing is lost in silence").to_string();
     assert!(refused.contains("key 1"), "{refused}");
 }
 
 #[test]
 fn a_rotten_blob_is_told_by_its_name() {
     let dir = tempfile::tempdir().expect("a directory");
-    let store = Durable::open(dir.path(), SPACE).expect("opens");
+    let store = Durable::open(dir.path(), SPACE.into()).expect("opens");
     store.set_meta("ring", b"blob").expect("set");
     rot(&store.trees().meta, b"m/ring");
     assert!(is_corrupt(&store.meta("ring"), &Bytes::from("ring")));
@@ -78,7 +80,7 @@ fn a_rotten_blob_is_told_by_its_name() {
 #[tokio::test]
 async fn a_flipped_byte_on_the_disk_is_never_a_wrong_answer_nor_a_panic() {
     let dir = tempfile::tempdir().expect("a directory");
-    let store = Durable::open(dir.path(), SPACE).expect("opens");
+    let store = Durable::open(dir.path(), SPACE.into()).expect("opens");
     store.put((0..200).map(record).collect()).await.expect("put");
     store.trees().records.rotate_memtable_and_wait().expect("a table on the disk");
     let tables = store.trees().records.path().join("tables");
@@ -91,7 +93,7 @@ async fn a_flipped_byte_on_the_disk_is_never_a_wrong_answer_nor_a_panic() {
         let mut rotten = whole.clone();
         rotten[at] ^= 0x10;
         fs::write(&table, &rotten).expect("written");
-        let Ok(store) = Durable::open(dir.path(), SPACE) else {
+        let Ok(store) = Durable::open(dir.path(), SPACE.into()) else {
             refused += 1;
             continue;
         };
@@ -106,13 +108,13 @@ async fn a_flipped_byte_on_the_disk_is_never_a_wrong_answer_nor_a_panic() {
     }
     assert!(told > 0, "{refused} refused, none told");
     fs::write(&table, &whole).expect("written");
-    assert_eq!(Durable::open(dir.path(), SPACE).expect("whole again").stats().keys, 200);
+    assert_eq!(Durable::open(dir.path(), SPACE.into()).expect("whole again").stats().keys, 200);
 }
 
 /// A directory with a put of its own for each of the first records, and its journal without the zeros at the end.
 async fn with_journal(records: u64) -> (tempfile::TempDir, PathBuf, Vec<u8>) {
     let dir = tempfile::tempdir().expect("a directory");
-    let store = Durable::open(dir.path(), SPACE).expect("opens");
+    let store = Durable::open(dir.path(), SPACE.into()).expect("opens");
     for number in 0..records {
         store.put(vec![record(number)]).await.expect("put");
     }
@@ -131,7 +133,7 @@ async fn a_flipped_byte_in_the_journal_loses_nothing_in_silence() {
         let mut rotten = whole.clone();
         rotten[at] ^= 0x10;
         fs::write(&journal, &rotten).expect("written");
-        match Durable::open(dir.path(), SPACE) {
+        match Durable::open(dir.path(), SPACE.into()) {
             Err(error) => {
                 refused += 1;
                 assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
@@ -157,7 +159,7 @@ async fn a_torn_end_of_the_journal_is_cut_off_and_nothing_else_is() {
         for zeros in [0, 5_000] {
             let torn = [&whole[..cut], &vec![0; zeros]].concat();
             fs::write(&journal, torn).expect("written");
-            let store = Durable::open(dir.path(), SPACE).expect("a crash is no damage");
+            let store = Durable::open(dir.path(), SPACE.into()).expect("a crash is no damage");
             // The first batch is the store's number.
             let finished = ends.iter().filter(|end| **end <= cut).count().saturating_sub(1) as u64;
             assert_eq!(store.stats().keys, finished, "cut at {cut}");

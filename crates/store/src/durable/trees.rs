@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use fjall::{CompressionType, Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode};
 use parking_lot::Mutex;
-use ring::Space;
+use ring::Places;
 
 use super::codec;
 use super::header::Directory;
@@ -27,7 +27,7 @@ const FILES_MAX: usize = 256;
 /// its head apart from its value, because a put compares versions and a listing shows them
 /// without reading (or rewriting, when the tree is compacted) the values.
 pub(super) struct Trees {
-    pub(super) space: Space,
+    pub(super) places: Places,
     pub(super) db: Database,
     /// Place → head and value.
     pub(super) records: Keyspace,
@@ -44,7 +44,7 @@ pub(super) struct Trees {
 }
 
 impl Trees {
-    pub(super) fn open(directory: Directory, space: Space) -> Result<Self, OpenError> {
+    pub(super) fn open(directory: Directory, places: Places) -> Result<Self, OpenError> {
         let unwritable = |source| {
             let dir = directory.path().to_owned();
             OpenError::Unwritable { dir, source }
@@ -69,7 +69,7 @@ impl Trees {
         };
         let (records, heads) = (tree("records", 8 * MIB)?, tree("heads", 2 * MIB)?);
         let (due, meta) = (tree("due", MIB)?, tree("meta", MIB)?);
-        Ok(Self { directory, space, db, records, heads, due, meta, failure: Mutex::new(None) })
+        Ok(Self { directory, places, db, records, heads, due, meta, failure: Mutex::new(None) })
     }
 
     pub(super) fn head(&self, place: &Place) -> Result<Option<Head>, StoreError> {
@@ -118,7 +118,7 @@ impl Trees {
             }
         })?;
         let key = Bytes::from(key);
-        match codec::place_of(self.space, &key) {
+        match codec::place_of(self.places.space(), &key) {
             Some(place) => Ok((key, place, bytes.into())),
             None => Err(corrupt(key, "it lies under an impossible identifier")),
         }
@@ -129,7 +129,7 @@ impl Trees {
         let mut found = Vec::new();
         for entry in self.due.range(from_ms.to_be_bytes()..).take(limit) {
             let key = Bytes::from(entry.key().map_err(|error| self.unreadable(b"", &error))?);
-            match codec::due_of(self.space, &key) {
+            match codec::due_of(self.places.space(), &key) {
                 Some((at_ms, _)) if at_ms > upto_ms => break,
                 Some(due) => found.push(due),
                 None => {

@@ -105,7 +105,7 @@ impl Writer {
     }
 
     fn place(&self, key: &Bytes) -> Place {
-        Place::of(self.shared.trees.space, key.clone())
+        Place::of(self.shared.trees.places, key.clone())
     }
 
     async fn submit<T>(&self, bytes: usize, write: impl FnOnce(Reply<T>) -> Write) -> Result<T, StoreError> {
