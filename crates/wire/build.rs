@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-const PROTOS: [&str; 6] = ["admin", "chord", "common", "kv", "membership", "storage"];
+const PROTOS: [&str; 8] = ["admin", "chord", "common", "kelips", "kv", "membership", "pastry", "storage"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = "../../proto";

@@ -18,6 +18,7 @@ mod limits;
 mod peer_client;
 mod pool;
 mod serve;
+mod traffic;
 
 pub use call_error::CallError;
 pub use connection::Connection;
@@ -26,6 +27,7 @@ pub use peer_client::PeerClient;
 pub use pool::{Pool, PoolConfig};
 pub use serve::{AdminService, Health, KvError, KvService, PeerService, ServeError, Server, reason};
 pub use tonic::{Code, Status};
+pub use traffic::Traffic;
 pub use wire::Here;
 
 /// Messages and the users' stubs, package `dht.v1`.

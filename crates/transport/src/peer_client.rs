@@ -11,7 +11,7 @@ use wire::records::{
 use wire::{Call, Here, StorageEnvelope, WireProtocol};
 
 use crate::exchange::exchange;
-use crate::{CallError, Limits, Pool};
+use crate::{CallError, Limits, Pool, Traffic};
 
 /// Asks other nodes, in domain types. Cheap to clone.
 ///
@@ -28,18 +28,25 @@ struct Own {
     me: RwLock<Peer>,
     store: u64,
     message_len_max: usize,
+    traffic: Traffic,
 }
 
 impl PeerClient {
     /// For the node `me`, whose store was born with the number `store`.
     pub fn new(pool: Pool, here: Here, me: Peer, store: u64, limits: &Limits) -> Self {
-        let own = Own { here, me: RwLock::new(me), store, message_len_max: limits.message_len_max() };
+        let (me, message_len_max) = (RwLock::new(me), limits.message_len_max());
+        let own = Own { here, me, store, message_len_max, traffic: Traffic::default() };
         Self { pool, own: Arc::new(own) }
     }
 
     /// The node has taken a new incarnation: storage calls say so from now on.
     pub fn set_me(&self, me: Peer) {
         *self.own.me.write() = me;
+    }
+
+    /// What upkeep has cost so far: the calls made here, and those that the node counts as answered.
+    pub fn traffic(&self) -> &Traffic {
+        &self.own.traffic
     }
 
     /// The connections that this asks over.
@@ -158,7 +165,9 @@ impl PeerClient {
         let deadline = Instant::now() + timeout;
         let path = call.path();
         let body = Bytes::from(call.encode(&self.own.here.cluster, envelope));
+        let asked = body.len();
         let (reply, rtt) = exchange(&self.pool, addr, path, body, self.own.message_len_max, deadline).await;
+        self.own.traffic.count(path, asked + reply.as_ref().map_or(0, Bytes::len));
         let read = |body| match C::decode_reply(path, body, self.own.here.space) {
             Ok(reply) => reply.map_err(CallError::Refused),
             Err(error) => Err(CallError::bad_reply(addr, &error)),

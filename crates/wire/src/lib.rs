@@ -8,6 +8,7 @@
 //! - [`WireForm`]: a domain value and its message.
 //! - [`Call`]: a request between nodes, its gRPC path and its reply, to bytes and back.
 //! - [`WireProtocol`]: what an overlay protocol adds to be spoken over the wire.
+//! - [`TableReader`]: a node's routing state, read back from what it shows.
 //!
 //! There is no gRPC here, only messages: the simulator counts bytes with it.
 
@@ -17,12 +18,14 @@ mod form;
 mod malformed;
 mod protocol;
 pub mod records;
+mod table;
 
 pub use call::{Call, Here, StorageEnvelope};
 pub use convert::{KEY_LEN_MAX, check_key, read_addr};
 pub use form::WireForm;
 pub use malformed::{Malformed, Rejected};
 pub use protocol::WireProtocol;
+pub use table::TableReader;
 
 /// The generated messages, package `dht.v1`.
 #[allow(missing_docs, clippy::all, reason = "generated; the documentation is in the .proto files")]

@@ -5,10 +5,12 @@ use overlay::{Envelope, Overlay, Peer, Refusal, Request, Response};
 use prost::Message;
 use ring::Space;
 
-use crate::convert::membership::{read_depart, read_hello, to_depart, to_hello};
+use crate::convert::membership::{
+    read_depart, read_forward, read_found, read_hello, to_depart, to_forward, to_found, to_hello,
+};
 use crate::convert::{read_envelope, refusal, to_envelope};
 use crate::form::WireForm;
-use crate::{Call, Here, Malformed, Rejected, v1};
+use crate::{Call, Here, Malformed, Rejected, TableReader, v1};
 
 /// What an overlay protocol adds to be spoken over the wire: its own gRPC service, message by message.
 ///
@@ -36,10 +38,15 @@ pub trait WireProtocol:
 
     /// The routing state for `dht table`; `rtt` tells a peer's smoothed round trip, where one is known.
     fn table(table: &Self::Table, rtt: &dyn Fn(&Peer) -> Option<Duration>) -> v1::table_response::Table;
+
+    /// Reads it again, and the round trips into `reader`; refuses the table of another protocol.
+    fn read_table(shown: v1::table_response::Table, reader: &mut TableReader) -> Result<Self::Table, Malformed>;
 }
 
 const HELLO: &str = "/dht.v1.Membership/Hello";
 const DEPART: &str = "/dht.v1.Membership/Depart";
+const FORWARD: &str = "/dht.v1.Membership/Forward";
+const FOUND: &str = "/dht.v1.Membership/Found";
 
 impl<P: WireProtocol> Call for Request<P> {
     type Envelope = Envelope;
@@ -49,6 +56,8 @@ impl<P: WireProtocol> Call for Request<P> {
         match self {
             Request::Hello(_) => HELLO,
             Request::Depart(_) => DEPART,
+            Request::Forward(_) => FORWARD,
+            Request::Found(_) => FOUND,
             Request::Protocol(request) => P::path(request),
         }
     }
@@ -59,6 +68,8 @@ impl<P: WireProtocol> Call for Request<P> {
         match self {
             Request::Hello(hello) => to_hello(hello, envelope, space).encode_to_vec(),
             Request::Depart(departure) => to_depart(*departure, envelope).encode_to_vec(),
+            Request::Forward(forward) => to_forward(forward, envelope).encode_to_vec(),
+            Request::Found(found) => to_found(found, envelope).encode_to_vec(),
             Request::Protocol(request) => P::encode_request(request, envelope),
         }
     }
@@ -75,6 +86,16 @@ impl<P: WireProtocol> Call for Request<P> {
                 let envelope = read_envelope(message.envelope.take(), None, here)?;
                 Ok((envelope, Request::Depart(read_depart(&message))))
             }
+            FORWARD => {
+                let mut message: v1::ForwardRequest = parse(body)?;
+                let envelope = read_envelope(message.envelope.take(), None, here)?;
+                Ok((envelope, Request::Forward(read_forward(message, here.space)?)))
+            }
+            FOUND => {
+                let mut message: v1::FoundRequest = parse(body)?;
+                let envelope = read_envelope(message.envelope.take(), None, here)?;
+                Ok((envelope, Request::Found(read_found(message, here.space)?)))
+            }
             _ => {
                 let (envelope, request) = P::decode_request(path, body, here)?;
                 Ok((envelope, Request::Protocol(request)))
@@ -90,7 +111,12 @@ impl<P: WireProtocol> Call for Request<P> {
             }
             (DEPART, Ok(Response::Departed)) => v1::DepartResponse { refusal: None }.encode_to_vec(),
             (DEPART, Err(refusal)) => v1::DepartResponse { refusal: Some(refusal.to_message()) }.encode_to_vec(),
-            (HELLO | DEPART, _) | (_, Ok(Response::Hello(_) | Response::Departed)) => return None,
+            (FORWARD, Ok(Response::Forwarded)) => v1::ForwardResponse { refusal: None }.encode_to_vec(),
+            (FORWARD, Err(refusal)) => v1::ForwardResponse { refusal: Some(refusal.to_message()) }.encode_to_vec(),
+            (FOUND, Ok(Response::Noted)) => v1::FoundResponse { refusal: None }.encode_to_vec(),
+            (FOUND, Err(refusal)) => v1::FoundResponse { refusal: Some(refusal.to_message()) }.encode_to_vec(),
+            (HELLO | DEPART | FORWARD | FOUND, _)
+            | (_, Ok(Response::Hello(_) | Response::Departed | Response::Forwarded | Response::Noted)) => return None,
             (_, Ok(Response::Protocol(response))) => {
                 return P::encode_response(path, &Ok(response.clone()));
             }
@@ -110,6 +136,14 @@ impl<P: WireProtocol> Call for Request<P> {
             DEPART => {
                 let message: v1::DepartResponse = parse(body)?;
                 Ok(refusal(message.refusal, space)?.map_or(Ok(Response::Departed), Err))
+            }
+            FORWARD => {
+                let message: v1::ForwardResponse = parse(body)?;
+                Ok(refusal(message.refusal, space)?.map_or(Ok(Response::Forwarded), Err))
+            }
+            FOUND => {
+                let message: v1::FoundResponse = parse(body)?;
+                Ok(refusal(message.refusal, space)?.map_or(Ok(Response::Noted), Err))
             }
             _ => Ok(P::decode_response(path, body, space)?.map(Response::Protocol)),
         }

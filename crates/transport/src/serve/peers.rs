@@ -19,6 +19,7 @@ use wire::records::{
 };
 use wire::{Call, Here, Rejected, StorageEnvelope, WireProtocol};
 
+use crate::Traffic;
 use crate::codec::Plain;
 
 /// What other nodes ask of this one. A refusal travels as a reply.
@@ -37,6 +38,9 @@ pub trait PeerService<P: WireProtocol>: Send + Sync + 'static {
         envelope: Envelope,
         request: replica::Request,
     ) -> impl Future<Output = Result<replica::Response, Refusal>> + Send;
+
+    /// Where the calls that are answered here are counted.
+    fn traffic(&self) -> &Traffic;
 
     /// Carry out a user's operation.
     fn execute(
@@ -174,7 +178,10 @@ impl<P: WireProtocol, S: PeerService<P>> UnaryService<Bytes> for Method<P, S> {
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         let (path, peers, here) = (std::mem::take(&mut self.path), Arc::clone(&self.peers), Arc::clone(&self.here));
         Box::pin(async move {
-            let reply = dispatch::<P, S>(&path, request.into_inner(), &peers, &here).await;
+            let body = request.into_inner();
+            let asked = body.len();
+            let reply = dispatch::<P, S>(&path, body, &peers, &here).await;
+            peers.traffic().count(&path, asked + reply.as_ref().map_or(0, Bytes::len));
             reply.map(Response::new).inspect_err(|status| {
                 tracing::debug!(path, code = ?status.code(), message = status.message(), "a node's request was not taken");
             })

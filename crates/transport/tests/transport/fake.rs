@@ -18,7 +18,7 @@ use transport::v1::{
 };
 use transport::{
     AdminService, Health, Here, KvError, KvService, Limits, PeerClient, PeerService, Pool, PoolConfig, ServeError,
-    Server, Status,
+    Server, Status, Traffic,
 };
 use wire::records::*;
 
@@ -65,6 +65,7 @@ pub(crate) struct Fake {
     pub(crate) answers: Mutex<Answers>,
     pub(crate) arrived: Mutex<Vec<String>>,
     pub(crate) budget: Mutex<Option<Duration>>,
+    pub(crate) traffic: Traffic,
 }
 
 impl Fake {
@@ -92,6 +93,10 @@ impl PeerService<Chord> for Fake {
         request: overlay::Request<Chord>,
     ) -> Result<overlay::Response<Chord>, Refusal> {
         answer!(self.overlay, envelope, request)
+    }
+
+    fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     async fn control(

@@ -4,7 +4,10 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use chord::{Chord, Neighbours};
-use overlay::{Departure, Envelope, Hello, HelloReply, HelloState, Refusal, RingId, Settings};
+use overlay::{
+    Departure, Envelope, Forward, Found, Hello, HelloReply, HelloState, Located, QueryId, Refusal, RingId, Settings,
+    Step, Via,
+};
 use replica::{Answer, Member, Set};
 use ring::Range;
 use store::{Cursor, Record, Version};
@@ -68,6 +71,28 @@ async fn a_departure_is_answered() {
     let (answer, _) = client.call(&node.addr, &envelope(), request.clone(), TIMEOUT).await;
     assert!(matches!(answer, Ok(overlay::Response::Departed)));
     assert_eq!(node.fake.take_arrived(), [format!("overlay {:?} {request:?}", envelope())]);
+}
+
+#[tokio::test]
+async fn a_query_that_is_passed_on_and_its_answer_are_acknowledged() {
+    let (node, client) = (Running::start().await, client());
+    let (query, target) = (QueryId(7), space().hash(b"k"));
+    let step = |via| Step { peer: node.peer(), rtt: Some(Duration::from_micros(350)), via };
+    let path = vec![step(Some(Via::Finger))];
+    let forward = Forward { origin: asker(), query, target, path, avoid: vec![space().zero()] };
+    let path = vec![step(None), step(Some(Via::Successor))];
+    let (owners, holders) = (vec![node.peer()], vec![node.peer(), asker()]);
+    let found = Found { query, located: Located { target, owners, holders, path, arc: Some(range()) } };
+    let calls = [
+        (overlay::Request::<Chord>::Forward(forward), overlay::Response::<Chord>::Forwarded),
+        (overlay::Request::Found(found), overlay::Response::Noted),
+    ];
+    for (request, reply) in calls {
+        node.answers(|answers| answers.overlay = Some(Ok(reply.clone())));
+        let (answer, _) = client.call(&node.addr, &envelope(), request.clone(), TIMEOUT).await;
+        assert_eq!(text(answer), text(Ok::<_, ()>(reply)));
+        assert_eq!(node.fake.take_arrived(), [format!("overlay {:?} {request:?}", envelope())]);
+    }
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use chord::{Chord, Entry, Neighbours, Request, Response, Table};
-use overlay::{Envelope, Peer, Refusal};
+use chord::{Chord, Entry, Finger, Neighbours, Request, Response, Table};
+use overlay::{Envelope, Overlay, Peer, Refusal};
 use prost::Message;
 use ring::Space;
 
@@ -12,12 +12,15 @@ use super::common::id_bytes;
 use super::{identifier, read_envelope, refusal};
 use crate::form::{bounded, list, message, messages, optional, required};
 use crate::protocol::parse;
-use crate::{Here, Malformed, Rejected, WireForm, WireProtocol, v1};
+use crate::table::{other_table, table_peer};
+use crate::{Here, Malformed, Rejected, TableReader, WireForm, WireProtocol, v1};
 
 /// Peers that a caller may ask to pass over.
 const AVOID_MAX: usize = 64;
 /// Length of a successor list.
 const SUCCESSORS_MAX: usize = 256;
+/// One for each bit of an identifier.
+const FINGERS_MAX: usize = 160;
 
 const FIND_SUCCESSOR: &str = "/dht.v1.Chord/FindSuccessor";
 const GET_NEIGHBOURS: &str = "/dht.v1.Chord/GetNeighbours";
@@ -155,18 +158,28 @@ impl WireProtocol for Chord {
     }
 
     fn table(table: &Table, rtt: &dyn Fn(&Peer) -> Option<Duration>) -> v1::table_response::Table {
-        let shown = |peer: &Peer| v1::TablePeer {
-            peer: Some(peer.to_message()),
-            rtt_us: rtt(peer).map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
-        };
-        let finger = |finger: &chord::Finger| v1::ChordFinger {
-            start: id_bytes(finger.start),
-            node: finger.node.as_ref().map(shown),
-        };
+        let shown = |peer: &Peer| table_peer(peer, rtt);
+        let finger =
+            |finger: &Finger| v1::ChordFinger { start: id_bytes(finger.start), node: finger.node.as_ref().map(shown) };
         v1::table_response::Table::Chord(v1::ChordTable {
             predecessor: table.predecessor.as_ref().map(shown),
             successors: table.successors.iter().map(shown).collect(),
             fingers: table.fingers.iter().map(finger).collect(),
+        })
+    }
+
+    fn read_table(shown: v1::table_response::Table, reader: &mut TableReader) -> Result<Table, Malformed> {
+        let v1::table_response::Table::Chord(shown) = shown else {
+            return Err(other_table(Self::NAME));
+        };
+        let finger = |reader: &mut TableReader, finger: v1::ChordFinger| {
+            let start = reader.id("start", &finger.start)?;
+            Ok(Finger { start, node: reader.optional_peer("node", finger.node)? })
+        };
+        Ok(Table {
+            predecessor: reader.optional_peer("predecessor", shown.predecessor)?,
+            successors: reader.peers("successors", shown.successors, SUCCESSORS_MAX)?,
+            fingers: reader.list("fingers", shown.fingers, FINGERS_MAX, finger)?,
         })
     }
 }

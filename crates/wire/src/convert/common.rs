@@ -144,6 +144,12 @@ impl WireForm for Route {
             Route::Owners { hops, arc } => {
                 v1::Route { owners: messages(hops), arc: message(arc), ..v1::Route::default() }
             }
+            Route::Known { owner, holders, arc } => v1::Route {
+                owner: Some(owner.to_message()),
+                holders: messages(holders),
+                arc: message(arc),
+                ..v1::Route::default()
+            },
             Route::Closer(hops) => v1::Route { closer: messages(hops), ..v1::Route::default() },
         }
     }
@@ -152,12 +158,19 @@ impl WireForm for Route {
         let owners = list("owners", message.owners, HOPS_MAX, space)?;
         let closer = list("closer", message.closer, HOPS_MAX, space)?;
         let arc = optional("arc", message.arc, space)?;
-        match (owners.is_empty(), closer.is_empty()) {
-            (false, true) => Ok(Route::Owners { hops: owners, arc }),
-            (true, false) if arc.is_some() => Err(Malformed::new("arc", "is there although no owner is")),
-            (true, false) => Ok(Route::Closer(closer)),
-            (true, true) => Err(Malformed::missing("owners")),
-            (false, false) => Err(Malformed::new("closer", "is there beside owners")),
+        let holders = list("holders", message.holders, HOPS_MAX, space)?;
+        let owner = optional("owner", message.owner, space)?;
+        if !holders.is_empty() && owner.is_none() {
+            return Err(Malformed::new("holders", "are there although no owner is"));
+        }
+        match (owner, owners.is_empty(), closer.is_empty()) {
+            (Some(owner), true, true) => Ok(Route::Known { owner, holders, arc }),
+            (Some(_), ..) => Err(Malformed::new("owner", "is there beside owners or closer")),
+            (None, false, true) => Ok(Route::Owners { hops: owners, arc }),
+            (None, true, false) if arc.is_some() => Err(Malformed::new("arc", "is there although no owner is")),
+            (None, true, false) => Ok(Route::Closer(closer)),
+            (None, true, true) => Err(Malformed::missing("owners")),
+            (None, false, false) => Err(Malformed::new("closer", "is there beside owners")),
         }
     }
 }

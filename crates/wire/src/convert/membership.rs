@@ -1,9 +1,12 @@
 //! membership.proto.
 
-use overlay::{Departure, Hello, HelloReply, HelloState, Settings};
-use ring::Space;
+use std::time::Duration;
 
-use super::common::text;
+use bytes::Bytes;
+use overlay::{Departure, Forward, Found, Hello, HelloReply, HelloState, Located, QueryId, Settings, Step, Via};
+use ring::{Id, Space};
+
+use super::common::{id_bytes, identifier, text};
 use crate::form::{bounded, list, message, messages, optional, required};
 use crate::{Malformed, WireForm, v1};
 
@@ -11,6 +14,12 @@ use crate::{Malformed, WireForm, v1};
 const SETTINGS_MAX: usize = 64;
 /// Members named in one answer.
 const MEMBERS_MAX: usize = 1024;
+/// Hops of a query.
+const HOPS_MAX: usize = 64;
+/// Owners and holders in one answer.
+const OWNERS_MAX: usize = 256;
+/// Peers that could not be reached on a query's way.
+const AVOID_MAX: usize = 64;
 
 impl WireForm for Settings {
     type Message = Vec<v1::Setting>;
@@ -108,4 +117,88 @@ pub(crate) fn to_depart(departure: Departure, envelope: v1::Envelope) -> v1::Dep
 /// Reads all of it but the envelope.
 pub(crate) fn read_depart(message: &v1::DepartRequest) -> Departure {
     if message.stops { Departure::Stop } else { Departure::Leave }
+}
+
+impl WireForm for Step {
+    type Message = v1::Step;
+
+    fn to_message(&self) -> v1::Step {
+        v1::Step {
+            peer: Some(self.peer.to_message()),
+            via: self.via.map_or(v1::Via::Unspecified.into(), |via| via.to_message()),
+            rtt_us: self.rtt.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+        }
+    }
+
+    fn from_message(message: v1::Step, space: Space) -> Result<Self, Malformed> {
+        let unspecified = message.via == i32::from(v1::Via::Unspecified);
+        Ok(Self {
+            peer: required("peer", message.peer, space)?,
+            via: if unspecified { None } else { Some(Via::from_message(message.via, space)?) },
+            rtt: message.rtt_us.map(Duration::from_micros),
+        })
+    }
+}
+
+pub(crate) fn to_forward(forward: &Forward, envelope: v1::Envelope) -> v1::ForwardRequest {
+    v1::ForwardRequest {
+        envelope: Some(envelope),
+        origin: Some(forward.origin.to_message()),
+        query: forward.query.0,
+        target: id_bytes(forward.target),
+        path: messages(&forward.path),
+        avoid: forward.avoid.iter().copied().map(id_bytes).collect(),
+    }
+}
+
+/// Reads all of it but the envelope.
+pub(crate) fn read_forward(message: v1::ForwardRequest, space: Space) -> Result<Forward, Malformed> {
+    if message.path.is_empty() {
+        return Err(Malformed::missing("path"));
+    }
+    Ok(Forward {
+        origin: required("origin", message.origin, space)?,
+        query: QueryId(message.query),
+        target: identifier("target", &message.target, space)?,
+        path: list("path", message.path, HOPS_MAX, space)?,
+        avoid: identifiers("avoid", &message.avoid, AVOID_MAX, space)?,
+    })
+}
+
+pub(crate) fn to_found(found: &Found, envelope: v1::Envelope) -> v1::FoundRequest {
+    let Found { query, located } = found;
+    v1::FoundRequest {
+        envelope: Some(envelope),
+        query: query.0,
+        target: id_bytes(located.target),
+        owners: messages(&located.owners),
+        holders: messages(&located.holders),
+        arc: message(&located.arc),
+        path: messages(&located.path),
+    }
+}
+
+/// Reads all of it but the envelope.
+pub(crate) fn read_found(message: v1::FoundRequest, space: Space) -> Result<Found, Malformed> {
+    if message.owners.is_empty() {
+        return Err(Malformed::missing("owners"));
+    }
+    if message.path.is_empty() {
+        return Err(Malformed::missing("path"));
+    }
+    let located = Located {
+        target: identifier("target", &message.target, space)?,
+        owners: list("owners", message.owners, OWNERS_MAX, space)?,
+        holders: list("holders", message.holders, OWNERS_MAX, space)?,
+        // The origin is on it as well.
+        path: list("path", message.path, HOPS_MAX + 1, space)?,
+        arc: optional("arc", message.arc, space)?,
+    };
+    Ok(Found { query: QueryId(message.query), located })
+}
+
+fn identifiers(name: &str, field: &[Bytes], limit: usize, space: Space) -> Result<Vec<Id>, Malformed> {
+    bounded(name, field.len(), limit)?;
+    let read = |(index, id): (usize, &Bytes)| identifier(&format!("{name}[{index}]"), id, space);
+    field.iter().enumerate().map(read).collect()
 }

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails as it should")]
 
 mod arbitrary;
+mod kelips;
 mod malformed;
 mod never_panics;
+mod pastry;
 mod round_trip;
 mod table;

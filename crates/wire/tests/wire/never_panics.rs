@@ -11,9 +11,11 @@ use crate::arbitrary as any;
 
 type Overlay = overlay::Request<chord::Chord>;
 
-const OVERLAY: [&str; 7] = [
+const OVERLAY: [&str; 9] = [
     "/dht.v1.Membership/Hello",
     "/dht.v1.Membership/Depart",
+    "/dht.v1.Membership/Forward",
+    "/dht.v1.Membership/Found",
     "/dht.v1.Chord/FindSuccessor",
     "/dht.v1.Chord/GetNeighbours",
     "/dht.v1.Chord/Join",

@@ -142,4 +142,7 @@ fn a_reply_to_another_request_is_not_sent() {
     assert!(Overlay::encode_reply("/dht.v1.Chord/Join", &noted).is_none());
     assert!(Overlay::encode_reply("/dht.v1.Membership/Hello", &noted).is_none());
     assert!(Overlay::encode_reply("/dht.v1.Chord/Notify", &Ok(overlay::Response::Departed)).is_none());
+    assert!(Overlay::encode_reply("/dht.v1.Chord/Notify", &Ok(overlay::Response::Noted)).is_none());
+    assert!(Overlay::encode_reply("/dht.v1.Membership/Forward", &Ok(overlay::Response::Noted)).is_none());
+    assert!(Overlay::encode_reply("/dht.v1.Membership/Found", &Ok(overlay::Response::Forwarded)).is_none());
 }

@@ -4,7 +4,10 @@ mod records;
 
 use bytes::Bytes;
 use chord::{Chord, Entry, Neighbours};
-use overlay::{Departure, Envelope, Hello, HelloReply, HelloState, Hop, Peer, Refusal, RingId, Route, Settings, Via};
+use overlay::{
+    Departure, Envelope, Forward, Found, Hello, HelloReply, HelloState, Hop, Located, Peer, QueryId, Refusal, RingId,
+    Route, Settings, Step, Via,
+};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -81,8 +84,8 @@ pub(crate) fn refusal(space: Space) -> impl Strategy<Value = Refusal> {
     ]
 }
 
-fn hop(space: Space) -> impl Strategy<Value = Hop> {
-    let via = prop_oneof![
+fn via() -> impl Strategy<Value = Via> {
+    prop_oneof![
         Just(Via::Owner),
         Just(Via::Successor),
         Just(Via::Finger),
@@ -92,14 +95,39 @@ fn hop(space: Space) -> impl Strategy<Value = Hop> {
         Just(Via::Contact),
         Just(Via::Group),
         Just(Via::Cache),
-    ];
-    (peer(space), via).prop_map(|(peer, via)| Hop { peer, via })
+    ]
 }
 
-fn route(space: Space) -> impl Strategy<Value = Route> {
+fn hop(space: Space) -> impl Strategy<Value = Hop> {
+    (peer(space), via()).prop_map(|(peer, via)| Hop { peer, via })
+}
+
+fn step(space: Space) -> impl Strategy<Value = Step> {
+    let rtt = option::of(any::<u64>().prop_map(std::time::Duration::from_micros));
+    (peer(space), rtt, option::of(via())).prop_map(|(peer, rtt, via)| Step { peer, rtt, via })
+}
+
+fn forward(space: Space) -> impl Strategy<Value = Forward> {
+    (peer(space), any::<u64>(), id(space), vec(step(space), 1..5), vec(id(space), 0..4))
+        .prop_map(|(origin, query, target, path, avoid)| Forward { origin, query: QueryId(query), target, path, avoid })
+}
+
+fn found(space: Space) -> impl Strategy<Value = Found> {
+    let peers = (vec(peer(space), 1..4), vec(peer(space), 0..4));
+    (any::<u64>(), id(space), peers, vec(step(space), 1..5), option::of(range(space))).prop_map(
+        |(query, target, (owners, holders), path, arc)| Found {
+            query: QueryId(query),
+            located: Located { target, owners, holders, path, arc },
+        },
+    )
+}
+
+pub(crate) fn route(space: Space) -> impl Strategy<Value = Route> {
     prop_oneof![
         (vec(hop(space), 1..4), option::of(range(space))).prop_map(|(hops, arc)| Route::Owners { hops, arc }),
         vec(hop(space), 1..4).prop_map(Route::Closer),
+        (peer(space), vec(peer(space), 0..4), option::of(range(space)))
+            .prop_map(|(owner, holders, arc)| Route::Known { owner, holders, arc }),
     ]
 }
 
@@ -118,6 +146,8 @@ pub(crate) fn overlay_request(space: Space) -> impl Strategy<Value = overlay::Re
         hello.prop_map(|(settings, state, disk_ring)| overlay::Request::Hello(Hello { settings, state, disk_ring })),
         Just(overlay::Request::Depart(Departure::Leave)),
         Just(overlay::Request::Depart(Departure::Stop)),
+        forward(space).prop_map(overlay::Request::Forward),
+        found(space).prop_map(overlay::Request::Found),
         (id(space), vec(id(space), 0..4))
             .prop_map(|(target, avoid)| chord::Request::FindSuccessor { target, avoid })
             .prop_map(overlay::Request::Protocol),
@@ -152,6 +182,8 @@ pub(crate) fn overlay_response(space: Space) -> impl Strategy<Value = (&'static 
     prop_oneof![
         hello_reply(space).prop_map(|reply| ("/dht.v1.Membership/Hello", overlay::Response::Hello(reply))),
         Just(("/dht.v1.Membership/Depart", overlay::Response::Departed)),
+        Just(("/dht.v1.Membership/Forward", overlay::Response::Forwarded)),
+        Just(("/dht.v1.Membership/Found", overlay::Response::Noted)),
         route(space).prop_map(move |route| chord("/dht.v1.Chord/FindSuccessor", chord::Response::Route(route))),
         (option::of(peer(space)), vec(entry(space), 0..4)).prop_map(move |(predecessor, successors)| chord(
             "/dht.v1.Chord/GetNeighbours",

@@ -1,5 +1,6 @@
 //! Every malformed field has an error of its own, which names it.
 
+mod queries;
 mod storage;
 
 use bytes::Bytes;
@@ -170,9 +171,9 @@ fn a_malformed_reply_is_refused_by_the_field() {
     let hop = |via| v1::Hop { peer: Some(peer()), via };
     assert_eq!(reply(FIND, found(None)), "route is missing");
     assert_eq!(reply(FIND, found(Some(v1::Route::default()))), "route.owners is missing");
-    let both = v1::Route { owners: vec![hop(1)], closer: vec![hop(1)], arc: None };
+    let both = v1::Route { owners: vec![hop(1)], closer: vec![hop(1)], ..Default::default() };
     assert_eq!(reply(FIND, found(Some(both))), "route.closer is there beside owners");
-    let arc = v1::Route { owners: vec![], closer: vec![hop(1)], arc: Some(range()) };
+    let arc = v1::Route { closer: vec![hop(1)], arc: Some(range()), ..Default::default() };
     assert_eq!(reply(FIND, found(Some(arc))), "route.arc is there although no owner is");
     let unknown = v1::Route { owners: vec![hop(1), hop(77)], ..Default::default() };
     assert_eq!(reply(FIND, found(Some(unknown))), "route.owners[1].via is 77, which is unknown here");
