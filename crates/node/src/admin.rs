@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use overlay::{LocateError, Located, Peer, State, Step};
+use prost::Message;
 use replica::{Holding, Role};
 use ring::Id;
 use wire::{WireForm, v1};
@@ -13,7 +14,7 @@ use crate::http::readiness;
 use crate::shared::Shared;
 
 /// One node's standing, for `dht status`.
-pub(crate) async fn status(shared: &Shared, http: &str) -> v1::StatusResponse {
+pub(crate) async fn status(shared: &Shared, http: &str, table: &v1::TableResponse) -> v1::StatusResponse {
     let (view, stats) = (shared.view(), shared.store.stats());
     let holdings = Arc::clone(&*shared.holdings.read().await);
     let health = match shared.store.health() {
@@ -42,6 +43,9 @@ pub(crate) async fn status(shared: &Shared, http: &str) -> v1::StatusResponse {
         process: view.me.id.to_bytes().into(),
         http: http.to_owned(),
         health,
+        overlay_messages: shared.peers.traffic().messages(),
+        overlay_bytes: shared.peers.traffic().bytes(),
+        routing_state_bytes: table.encoded_len() as u64,
     }
 }
 
@@ -95,16 +99,16 @@ pub(crate) fn neighbours(shared: &Shared, next: &[Peer]) -> v1::NeighboursRespon
     }
 }
 
-/// The route to an identifier's owner.
-pub(crate) async fn lookup(shared: &Shared, target: Id) -> Result<v1::LookupResponse, LocateError> {
+/// The route to the owner of a key of this identifier.
+pub(crate) async fn lookup(shared: &Shared, id: Id) -> Result<v1::LookupResponse, LocateError> {
     let begun = Instant::now();
-    let Located { owners, path, .. } = shared.inbox.locate(target).await?;
+    let Located { owners, holders, path, .. } = shared.inbox.locate(shared.places.of(id)).await?;
     let elapsed = begun.elapsed();
     Ok(v1::LookupResponse {
-        id: target.to_bytes().into(),
+        id: id.to_bytes().into(),
         protocol: shared.config.protocol.clone(),
         owner: owners.first().map(WireForm::to_message),
-        replicas: owners.iter().take(shared.config.replicas).map(WireForm::to_message).collect(),
+        replicas: holders.iter().take(shared.config.replicas).map(WireForm::to_message).collect(),
         path: path.iter().map(step).collect(),
         elapsed_us: micros(elapsed),
     })

@@ -7,25 +7,44 @@ use overlay::{Addr, Envelope, Failure, Peer, Refusal, RingId};
 use replica::{Member, Set};
 use ring::Range;
 use store::{Cursor, Record, Store, Version};
-use transport::{CallError, Here, Limits, PeerClient, Pool, PoolConfig};
+use transport::{CallError, Here, Limits, PeerClient, Pool, PoolConfig, Traffic};
 use wire::{WireProtocol, records};
 
 use crate::config::Config;
+use crate::dev_latency::{DevLatency, Journey};
 
 /// The asking side of a node.
 pub(crate) struct Calls {
     client: PeerClient,
+    /// Others are made to seem far away.
+    dev_latency: Option<DevLatency>,
 }
 
 impl Calls {
     pub(crate) fn new(config: &Config, store: &Store, me: Peer) -> Self {
         let limits = limits(config);
         let pool = Pool::new(PoolConfig::default());
-        Self { client: PeerClient::new(pool, here(config), me, store.number(), &limits) }
+        let dev_latency = config.dev_latency.clone().map(|matrix| DevLatency::new(matrix, &me.addr));
+        Self { client: PeerClient::new(pool, here(config), me, store.number(), &limits), dev_latency }
+    }
+
+    /// What upkeep has cost so far.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        self.client.traffic()
+    }
+
+    fn journey(&self, addr: &Addr, timeout: Duration) -> Journey {
+        match &self.dev_latency {
+            Some(far) => far.journey(addr, timeout),
+            None => Journey::none(timeout),
+        }
     }
 
     /// The node has taken a new incarnation.
     pub(crate) fn set_me(&self, me: Peer) {
+        if let Some(far) = &self.dev_latency {
+            far.set_me(&me.addr);
+        }
         self.client.set_me(me);
     }
 
@@ -36,7 +55,15 @@ impl Calls {
         request: overlay::Request<P>,
         timeout: Duration,
     ) -> (Result<overlay::Response<P>, Failure>, Option<Duration>) {
-        let (result, rtt) = self.client.call::<P>(addr, envelope, request, timeout).await;
+        metrics::counter!("dhtd_calls_total", "path" => wire::Call::path(&request)).increment(1);
+        let way = self.journey(addr, timeout);
+        let mut rtt = None;
+        let call = async {
+            let (result, measured) = self.client.call::<P>(addr, envelope, request, way.rest()).await;
+            rtt = measured.map(|rtt| rtt + way.round_trip());
+            result
+        };
+        let result = way.there_and_back(call).await;
         if let Err(CallError::Mismatch(why)) = &result {
             tracing::debug!(%addr, why, "a node of another kind");
         }
@@ -51,7 +78,9 @@ impl Calls {
         request: replica::Request,
         timeout: Duration,
     ) -> Result<replica::Response, Failure> {
-        self.client.control(to, ring, request, timeout).await.map_err(of_peer)
+        metrics::counter!("dhtd_calls_total", "path" => wire::Call::path(&request)).increment(1);
+        let way = self.journey(&to.addr, timeout);
+        way.there_and_back(self.client.control(to, ring, request, way.rest())).await.map_err(of_peer)
     }
 
     pub(crate) async fn execute(
@@ -61,8 +90,9 @@ impl Calls {
         operation: records::Operation,
         timeout: Duration,
     ) -> Result<records::Outcome, Failure> {
-        let request = records::Execute { operation, budget: timeout };
-        self.client.execute(to, ring, &request, timeout).await.map_err(of_peer)
+        let way = self.journey(&to.addr, timeout);
+        let request = records::Execute { operation, budget: way.rest() };
+        way.there_and_back(self.client.execute(to, ring, &request, way.rest())).await.map_err(of_peer)
     }
 
     pub(crate) async fn store(
@@ -74,7 +104,8 @@ impl Calls {
         timeout: Duration,
     ) -> Result<records::StoreReply, Failure> {
         let request = records::Store { holder: to.store, number, record };
-        self.client.store(&to.peer, ring, &request, timeout).await.map_err(of_peer)
+        let way = self.journey(&to.peer.addr, timeout);
+        way.there_and_back(self.client.store(&to.peer, ring, &request, way.rest())).await.map_err(of_peer)
     }
 
     pub(crate) async fn read(
@@ -87,7 +118,8 @@ impl Calls {
         timeout: Duration,
     ) -> Result<records::ReadReply, Failure> {
         let request = records::Read { holder: to.store, number, key, have };
-        self.client.read(&to.peer, ring, &request, timeout).await.map_err(of_peer)
+        let way = self.journey(&to.peer.addr, timeout);
+        way.there_and_back(self.client.read(&to.peer, ring, &request, way.rest())).await.map_err(of_peer)
     }
 
     #[allow(clippy::too_many_arguments, reason = "a listing has that many")]
@@ -102,7 +134,8 @@ impl Calls {
         timeout: Duration,
     ) -> Result<records::ListReply, Failure> {
         let request = records::List { holder: to.store, range, set, after, limit };
-        self.client.list(&to.peer, ring, &request, timeout).await.map_err(of_peer)
+        let way = self.journey(&to.peer.addr, timeout);
+        way.there_and_back(self.client.list(&to.peer, ring, &request, way.rest())).await.map_err(of_peer)
     }
 
     pub(crate) async fn fetch(
@@ -113,7 +146,8 @@ impl Calls {
         timeout: Duration,
     ) -> Result<records::FetchReply, Failure> {
         let request = records::Fetch { holder: to.store, keys };
-        self.client.fetch(&to.peer, ring, &request, timeout).await.map_err(of_peer)
+        let way = self.journey(&to.peer.addr, timeout);
+        way.there_and_back(self.client.fetch(&to.peer, ring, &request, way.rest())).await.map_err(of_peer)
     }
 
     pub(crate) async fn offer(
@@ -124,7 +158,10 @@ impl Calls {
         records: Vec<Record>,
         timeout: Duration,
     ) -> Result<records::OfferReply, Failure> {
-        self.client.offer(to, ring, &records::Offer { entries, records }, timeout).await.map_err(of_peer)
+        let way = self.journey(&to.addr, timeout);
+        way.there_and_back(self.client.offer(to, ring, &records::Offer { entries, records }, way.rest()))
+            .await
+            .map_err(of_peer)
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use overlay::Routing;
 use ring::{Id, Space};
 
+use crate::dev_latency::LatencyMatrix;
 use crate::exit::Fatal;
-use crate::options::{LogFormat, OnSigterm, Options};
+use crate::options::{self, ChordOptions, KelipsOptions, LogFormat, OnSigterm, Options, PastryOptions};
 
 /// Settings of one node; field by field those of the README's table.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub struct Config {
     pub replicas: usize,
     /// Largest value in bytes.
     pub value_limit: usize,
+    /// How lookups find their way.
+    pub routing: Routing,
     /// When survivors go on without a majority; `None`: never.
     pub lost_majority_after: Option<Duration>,
     /// What a polite signal means.
@@ -44,8 +49,14 @@ pub struct Config {
     pub leave_timeout: Duration,
     /// Form of the log.
     pub log_format: LogFormat,
+    /// For development: round trips that are added to calls to other nodes; `None`: none.
+    pub dev_latency: Option<Arc<LatencyMatrix>>,
     /// Chord's own.
     pub chord: chord::Config,
+    /// Pastry's own.
+    pub pastry: pastry::Config,
+    /// Kelips' own.
+    pub kelips: kelips::Config,
 }
 
 /// The address that a node gives to others.
@@ -83,29 +94,9 @@ impl Config {
             Some(text) => Some(space.parse(&text).map_err(|error| Fatal::config(format!("id: {error}")))?),
         };
         let replicas = within("replicas", options.replicas.unwrap_or(3), 1, REPLICAS_MAX)?;
-        let successors = within("successors", options.chord.successors.unwrap_or(8), 1, SUCCESSORS_MAX)?;
-        if successors + 1 < replicas {
-            return Err(Fatal::config(format!(
-                "successors: {successors} is too few for replicas = {replicas}: copies go to the next nodes of the list, so it takes at least {}",
-                replicas - 1
-            )));
-        }
-        let chord_default = chord::Config::default();
-        let chord = chord::Config {
-            successors,
-            replicas,
-            stabilize_period: period(
-                "stabilize_period",
-                options.chord.stabilize_period,
-                chord_default.stabilize_period,
-            )?,
-            fix_fingers_period: period(
-                "fix_fingers_period",
-                options.chord.fix_fingers_period,
-                chord_default.fix_fingers_period,
-            )?,
-            ..chord_default
-        };
+        let chord = chord(&options.chord, replicas, protocol == "chord")?;
+        let pastry = pastry(&options.pastry, replicas, protocol == "pastry")?;
+        let kelips = kelips(&options.kelips, replicas, space, protocol == "kelips")?;
         let durable = options.data_dir.is_some();
         Ok(Self {
             protocol,
@@ -124,12 +115,72 @@ impl Config {
             space,
             replicas,
             value_limit: within("value_limit", options.value_limit.unwrap_or(4 << 20), 1, VALUE_LIMIT_MAX)?,
+            routing: match options.routing {
+                None => Routing::default(),
+                Some(options::Routing::Iterative) => Routing::Iterative,
+                Some(options::Routing::Recursive) => Routing::Recursive,
+            },
             lost_majority_after: lost_majority_after(options.lost_majority_after.as_deref())?,
             on_sigterm: options.on_sigterm.unwrap_or(if durable { OnSigterm::Stop } else { OnSigterm::Leave }),
             leave_timeout: options.leave_timeout.unwrap_or(Duration::from_secs(30)),
             log_format: options.log_format.unwrap_or(LogFormat::Text),
+            dev_latency: match options.dev_latency {
+                None => None,
+                Some(path) => Some(Arc::new(LatencyMatrix::read(&path)?)),
+            },
             chord,
+            pastry,
+            kelips,
         })
+    }
+}
+
+/// Chord's parameters. What has to fit together does where Chord is what runs.
+fn chord(options: &ChordOptions, replicas: usize, runs: bool) -> Result<chord::Config, Fatal> {
+    let default = chord::Config::default();
+    let successors = within("successors", options.successors.unwrap_or(default.successors), 1, SUCCESSORS_MAX)?;
+    if runs && successors + 1 < replicas {
+        return Err(Fatal::config(format!(
+            "successors: {successors} is too few for replicas = {replicas}: copies go to the next nodes of the list, so it takes at least {}",
+            replicas - 1
+        )));
+    }
+    Ok(chord::Config {
+        successors,
+        replicas,
+        stabilize_period: period("stabilize_period", options.stabilize_period, default.stabilize_period)?,
+        fix_fingers_period: period("fix_fingers_period", options.fix_fingers_period, default.fix_fingers_period)?,
+        ..default
+    })
+}
+
+fn pastry(options: &PastryOptions, replicas: usize, runs: bool) -> Result<pastry::Config, Fatal> {
+    let default = pastry::Config::default();
+    let config = pastry::Config {
+        leaf_set: options.leaf_set.unwrap_or(default.leaf_set),
+        digit_bits: options.digit_bits.unwrap_or(default.digit_bits),
+        replicas,
+        ..default
+    };
+    match config.check() {
+        Err(why) if runs => Err(Fatal::config(why)),
+        _ => Ok(config),
+    }
+}
+
+fn kelips(options: &KelipsOptions, replicas: usize, space: Space, runs: bool) -> Result<kelips::Config, Fatal> {
+    let default = kelips::Config::default();
+    let config = kelips::Config {
+        space,
+        groups: options.groups.unwrap_or(default.groups),
+        contacts: options.contacts.unwrap_or(default.contacts),
+        gossip_period: period("gossip_period", options.gossip_period, default.gossip_period)?,
+        replicas,
+        ..default
+    };
+    match config.validate() {
+        Err(why) if runs => Err(Fatal::config(why.to_string())),
+        _ => Ok(config),
     }
 }
 
@@ -234,6 +285,7 @@ mod tests {
         assert_eq!((config.listen.as_str(), config.http.as_deref()), ("127.0.0.1:7160", Some("127.0.0.1:7161")));
         assert_eq!((config.replicas, config.chord.successors, config.space.bits()), (3, 8, 160));
         assert_eq!(config.on_sigterm, OnSigterm::Leave);
+        assert_eq!((config.routing, config.dev_latency), (Routing::Iterative, None));
         assert_eq!(config.lost_majority_after, Some(Duration::from_secs(5)));
     }
 
@@ -261,10 +313,23 @@ mod tests {
             ("lost_majority_after = \"soon\"", "lost_majority_after"),
             ("[chord]\nstabilize_period = \"1ms\"", "stabilize_period"),
             ("replica = 3", "replica"),
+            ("protocol = \"pastry\"\n[pastry]\nleaf_set = 7", "leaf_set"),
+            ("protocol = \"pastry\"\n[pastry]\ndigit_bits = 0", "digit_bits"),
+            ("protocol = \"kelips\"\n[kelips]\ngroups = 0", "groups"),
+            ("protocol = \"kelips\"\nid_bits = 3\n[kelips]\ngroups = 9", "groups"),
+            ("[kelips]\ngossip_period = \"1ms\"", "gossip_period"),
+            ("routing = \"random\"", "random"),
+            ("dev_latency = \"/nowhere\"", "dev_latency"),
         ] {
             let error = config(text).expect_err(text);
             assert!(error.contains(name), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn routing_is_either_way() {
+        assert_eq!(config("routing = \"recursive\"").unwrap().routing, Routing::Recursive);
+        assert_eq!(config("routing = \"iterative\"").unwrap().routing, Routing::Iterative);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use wire::{WireProtocol, v1};
 
 use crate::exit::Fatal;
 use crate::inbox::{InboxReader, Input};
+use crate::pointers::Pointers;
 use crate::shared::Shared;
 use crate::time::wall_ms;
 use crate::{identity, transfer};
@@ -88,6 +89,8 @@ pub(crate) struct Driver<P: WireProtocol> {
     standing: watch::Sender<Standing>,
     /// The ring that the control's sets belong to.
     sets_of: Option<RingId>,
+    pointers: Pointers,
+    holdings_changed: bool,
     view_changed: bool,
     peers_changed: bool,
     peers_kept: Time,
@@ -119,6 +122,8 @@ impl<P: WireProtocol> Driver<P> {
             jobs: BTreeMap::new(),
             standing,
             sets_of,
+            pointers: Pointers::default(),
+            holdings_changed: false,
             view_changed: true,
             peers_changed: false,
         };
@@ -138,8 +143,9 @@ impl<P: WireProtocol> Driver<P> {
                 Some(input) = self.inbox.ends.recv() => self.input(input).await,
                 Some(input) = self.ends.recv() => self.protocol_input(input),
                 () = tokio::time::sleep_until(self.shared.time.instant(wake)) => {}
-                Some(input) = self.inbox.requests.recv() => self.input(input).await,
+                // A node that says nothing counts as dead, however busy it is with its sets.
                 Some(input) = self.requests.recv() => self.protocol_input(input),
+                Some(input) = self.inbox.requests.recv() => self.input(input).await,
                 else => return,
             }
             let now = self.shared.time.now();
@@ -217,6 +223,7 @@ impl<P: WireProtocol> Driver<P> {
                 let _ = done.send(dropped);
             }
             Input::Lagging { range, number, member } => self.control.on_lagging(now, range, number, &member),
+            Input::Announce(news) => self.node.announce(now, news),
             Input::Seeds(seeds) => self.node.set_seeds(seeds),
             Input::Meet(addr) => self.node.meet(now, addr),
             Input::Moved(addr) => {
@@ -265,6 +272,13 @@ impl<P: WireProtocol> Driver<P> {
                     return;
                 }
             }
+            if P::POINTERS
+                && (view.is_some()
+                    || std::mem::take(&mut self.holdings_changed)
+                    || self.pointers.are_due(self.shared.time.now()))
+            {
+                quiet &= !self.announce_holders();
+            }
             // The holdings of a ring that was left are empty before anybody sees the other ring.
             if let Some(view) = view {
                 self.shared.publish_view(view);
@@ -274,6 +288,16 @@ impl<P: WireProtocol> Driver<P> {
             }
         }
         self.keep_peers();
+    }
+
+    /// Tells the overlay whose sets this node is in, or has chosen, as far as that is new. Whether there was any.
+    fn announce_holders(&mut self) -> bool {
+        let now = self.shared.time.now();
+        let view = self.node.view();
+        let news = self.pointers.news(now, &view, self.control.holdings());
+        let any = !news.is_empty();
+        news.into_iter().for_each(|news| self.node.announce(now, news));
+        any
     }
 
     /// What is known about sets holds in the ring that it was learnt in, and in no other.
@@ -375,6 +399,8 @@ impl<P: WireProtocol> Driver<P> {
                     shared.inbox.tell(Input::ControlEnd { call, result });
                 });
             }
+            // What is in memory is never come back to.
+            replica::Effect::Persist(_) if !self.shared.store.is_durable() => {}
             replica::Effect::Persist(pieces) => {
                 let store = self.shared.store.clone();
                 let kept = tokio::task::spawn_blocking(move || identity::keep_pieces(&store, &pieces)).await;
@@ -382,6 +408,7 @@ impl<P: WireProtocol> Driver<P> {
             }
             replica::Effect::Publish(holdings) => {
                 *self.shared.holdings.write().await = Arc::new(holdings);
+                self.holdings_changed = true;
             }
             replica::Effect::Start(id, job) => {
                 let shared = Arc::clone(&self.shared);
@@ -414,7 +441,7 @@ impl<P: WireProtocol> Driver<P> {
         };
         match event {
             replica::Event::Accepted(range, set) => {
-                tracing::info!(%range, number = set.number, members = names(&set.members), "set accepted");
+                tracing::debug!(%range, number = set.number, members = names(&set.members), "set accepted");
                 metrics::counter!("dhtd_sets_accepted_total").increment(1);
             }
             replica::Event::LostMajority(range, set, missing) => {

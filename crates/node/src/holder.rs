@@ -23,7 +23,7 @@ const OFFERS_AT_ONCE: usize = 64;
 
 /// Keeps a copy that a primary sends.
 pub(crate) async fn store(shared: &Shared, number: u64, record: Record) -> Result<StoreReply, Refusal> {
-    let id = shared.id_of(&record.key);
+    let id = shared.place_of(&record.key);
     shared.versions.observe(record.version);
     let holdings = shared.holdings.read().await;
     match holdings.find(id) {
@@ -56,7 +56,7 @@ pub(crate) async fn read(
     have: Option<Version>,
 ) -> Result<ReadReply, Refusal> {
     let holdings = shared.holdings.read().await;
-    let Some(holding) = holdings.find(shared.id_of(key)) else {
+    let Some(holding) = holdings.find(shared.place_of(key)) else {
         return Err(Refusal::NotReady);
     };
     if holding.set.number > number {
@@ -125,7 +125,7 @@ pub(crate) async fn offer(
         return Ok(nothing());
     };
     let holdings = Arc::clone(&*shared.holdings.read().await);
-    if let Err(outcome) = Primary::of(shared, &holdings, shared.id_of(&first)) {
+    if let Err(outcome) = Primary::of(shared, &holdings, shared.place_of(&first)) {
         return match outcome {
             Outcome::NotPrimary(not_primary) => Ok(OfferReply { not_primary: Some(not_primary), ..nothing() }),
             _ => Err(Refusal::Busy),
@@ -135,7 +135,7 @@ pub(crate) async fn offer(
     let offset = entries.len();
     let mut held = Vec::new();
     for (index, entry) in (0u32..).zip(entries) {
-        if Primary::of(shared, &holdings, shared.id_of(&entry.key)).is_err() {
+        if Primary::of(shared, &holdings, shared.place_of(&entry.key)).is_err() {
             continue;
         }
         match shared.store.get(&entry.key).map_err(|error| failed(&error))? {

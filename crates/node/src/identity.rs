@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::exit::Fatal;
 use crate::time::wall_ms;
 
+const PROTOCOL: &str = "protocol";
 const IDENTITY: &str = "identity";
 const RING: &str = "ring";
 const PEERS: &str = "peers";
@@ -47,6 +48,7 @@ pub(crate) struct Remembered {
 /// Reads what the disk remembers, and begins a new incarnation.
 pub(crate) fn recall(store: &Store, config: &Config, addr: Addr) -> Result<Remembered, Fatal> {
     let space = config.space;
+    check_protocol(store, &config.protocol)?;
     let kept: Option<KeptIdentity> = read(store, IDENTITY)?;
     if let Some(kept) = kept.as_ref().filter(|kept| kept.id_bits != space.bits()) {
         return Err(Fatal::config(format!(
@@ -78,6 +80,17 @@ pub(crate) fn recall(store: &Store, config: &Config, addr: Addr) -> Result<Remem
         }
     }
     Ok(Remembered { me, ring: recall_ring(store, space)?, addresses, pieces })
+}
+
+/// Sets and identity of one overlay mean nothing in another.
+fn check_protocol(store: &Store, protocol: &str) -> Result<(), Fatal> {
+    match read::<Option<String>>(store, PROTOCOL)?.flatten() {
+        None => write(store, PROTOCOL, &Some(protocol)),
+        Some(kept) if kept == protocol => Ok(()),
+        Some(kept) => Err(Fatal::config(format!(
+            "protocol: this node runs {protocol}, its data directory belongs to a {kept} cluster; use that protocol or another directory"
+        ))),
+    }
 }
 
 pub(crate) fn keep_identity(store: &Store, me: &Peer) -> Result<(), Fatal> {
@@ -128,6 +141,7 @@ pub(crate) fn forget_ring(store: &Store) -> Result<(), Fatal> {
     store.retire().map_err(disk)?;
     keep_pieces(store, &[])?;
     store.set_meta(RING, b"null").map_err(disk)?;
+    store.set_meta(PROTOCOL, b"null").map_err(disk)?;
     store.set_meta(PEERS, b"[]").map_err(disk)
 }
 

@@ -1,6 +1,6 @@
 //! What reaches the driver's task from handlers and jobs.
 
-use overlay::{Addr, Departure, Failure, LocateError, Located, Peer};
+use overlay::{Addr, Announcement, Departure, Failure, LocateError, Located, Peer};
 use replica::{CallId, JobId, LeaveProgress, Member, Request, Response, Set};
 use ring::{Id, Range};
 use tokio::sync::{mpsc, oneshot};
@@ -29,6 +29,8 @@ pub(crate) enum Input {
     DropLearner { range: Range, number: u64, learner: Member, done: oneshot::Sender<bool> },
     /// A member missed a write.
     Lagging { range: Range, number: u64, member: Member },
+    /// What an overlay that keeps pointers is told of records.
+    Announce(Announcement),
     /// The seeds' names were resolved again.
     Seeds(Vec<Addr>),
     /// This machine has another address now.

@@ -48,7 +48,7 @@ enum Attempt {
 /// Carries out an operation wherever its key belongs.
 /// `budget` is how long the caller waits, if it said so.
 pub(crate) async fn route(shared: &Arc<Shared>, operation: Operation, budget: Option<Duration>) -> Outcome {
-    let id = shared.id_of(operation.key());
+    let id = shared.place_of(operation.key());
     let deadline = Instant::now() + budget.map_or(BUDGET, |budget| budget.saturating_sub(ANSWER_AHEAD).max(budget / 2));
     let mut pause = PAUSE_MIN;
     let mut unknown = false;
@@ -147,9 +147,18 @@ async fn remembered(shared: &Shared, id: Id) -> Option<Peer> {
 
 async fn located(shared: &Shared, id: Id) -> Result<Peer, Unavailable> {
     let located = shared.inbox.locate(id).await.map_err(|error| nobody(&error.to_string()))?;
-    let Some(owner) = located.owners.into_iter().next() else {
+    // Where data lies apart from its owner, the first of its holders orders the writes.
+    let apart = located.owners.first().is_some_and(|owner| !located.holders.contains(owner));
+    let named = if apart {
+        located.holders.into_iter().chain(located.owners).next()
+    } else {
+        located.owners.into_iter().next()
+    };
+    let Some(owner) = named else {
         return Err(nobody("the lookup named nobody"));
     };
+    // It may have come back since the set was accepted that names it.
+    let owner = shared.now_at(&owner);
     if let Some(arc) = located.arc {
         shared.routes.learn(arc, owner.clone());
     }

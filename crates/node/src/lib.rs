@@ -7,6 +7,7 @@
 mod admin;
 mod calls;
 mod config;
+mod dev_latency;
 mod driver;
 mod exit;
 mod health;
@@ -19,7 +20,9 @@ mod locks;
 mod logging;
 pub mod options;
 mod part;
+mod pointers;
 mod primary;
+mod protocols;
 mod resolve;
 mod routes;
 mod run;
@@ -30,11 +33,10 @@ mod time;
 mod transfer;
 
 pub use config::{Advertise, Config};
+pub use dev_latency::LatencyMatrix;
 pub use exit::Fatal;
 pub use health::healthcheck;
-
-/// The overlay protocols of this build.
-pub const PROTOCOLS: &[&str] = &["chord"];
+pub use protocols::PROTOCOLS;
 
 /// Runs a node until it has left, stopped or failed. Logs to stderr, says on stdout when it is ready.
 pub fn run(config: Config) -> Result<(), Fatal> {
@@ -43,12 +45,7 @@ pub fn run(config: Config) -> Result<(), Fatal> {
         .enable_all()
         .build()
         .map_err(|error| Fatal::other(format!("the runtime could not be started: {error}")))?;
-    let result = runtime.block_on(async {
-        match config.protocol.as_str() {
-            "chord" => run::run::<chord::Chord>(config).await,
-            other => Err(Fatal::config(format!("protocol: `{other}` is not in this build"))),
-        }
-    });
+    let result = runtime.block_on(protocols::run_configured(config));
     // What still runs has nobody left to answer to.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     result

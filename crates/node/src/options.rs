@@ -40,7 +40,7 @@ pub enum Command {
 #[derive(Args, Deserialize, Clone, Debug, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// Overlay protocol: chord [default: chord]
+    /// Overlay protocol: chord, pastry or kelips [default: chord]
     #[arg(long, env = "DHTD_PROTOCOL", value_name = "NAME")]
     pub protocol: Option<String>,
     /// Address to serve gRPC on; port 0 picks a free one [default: 127.0.0.1:7160]
@@ -78,6 +78,9 @@ pub struct Options {
     /// Largest value in bytes [default: 4194304]
     #[arg(long, env = "DHTD_VALUE_LIMIT", value_name = "BYTES")]
     pub value_limit: Option<usize>,
+    /// How lookups find their way: one node asked after the other, or passed on from node to node; nodes may differ [default: iterative]
+    #[arg(long, env = "DHTD_ROUTING", value_name = "HOW")]
+    pub routing: Option<Routing>,
     /// After a majority of a record's copies has been gone for so long the survivors go on; or `never` [default: 5s]
     #[arg(long, env = "DHTD_LOST_MAJORITY_AFTER", value_name = "DURATION")]
     pub lost_majority_after: Option<String>,
@@ -91,9 +94,18 @@ pub struct Options {
     /// Form of the log on stderr [default: text]
     #[arg(long, env = "DHTD_LOG_FORMAT", value_name = "FORM")]
     pub log_format: Option<LogFormat>,
+    /// For development: delay calls to other nodes by a square matrix of round trips in ms; a node's row is SHA-1 of its advertised address modulo the rows [default: no delay]
+    #[arg(long, env = "DHTD_DEV_LATENCY", value_name = "FILE")]
+    pub dev_latency: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "every field has its own help")]
     pub chord: ChordOptions,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "every field has its own help")]
+    pub pastry: PastryOptions,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "every field has its own help")]
+    pub kelips: KelipsOptions,
 }
 
 /// Chord's own settings, a table `[chord]` in the file.
@@ -111,6 +123,44 @@ pub struct ChordOptions {
     #[arg(long, env = "DHTD_FIX_FINGERS_PERIOD", value_parser = humantime::parse_duration, value_name = "DURATION")]
     #[serde(with = "humantime_serde")]
     pub fix_fingers_period: Option<Duration>,
+}
+
+/// Pastry's own settings, a table `[pastry]` in the file.
+#[derive(Args, Deserialize, Clone, Debug, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct PastryOptions {
+    /// Pastry: nodes in the leaf set, an even number, half of them on either side [default: 16]
+    #[arg(long, env = "DHTD_LEAF_SET", value_name = "L")]
+    pub leaf_set: Option<usize>,
+    /// Pastry: bits of a digit, b in the paper; the same at every node of a cluster [default: 4]
+    #[arg(long, env = "DHTD_DIGIT_BITS", value_name = "B")]
+    pub digit_bits: Option<u32>,
+}
+
+/// Kelips' own settings, a table `[kelips]` in the file.
+#[derive(Args, Deserialize, Clone, Debug, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct KelipsOptions {
+    /// Kelips: affinity groups, about the square root of the number of nodes; fixed when the ring starts [default: 2]
+    #[arg(long, env = "DHTD_GROUPS", value_name = "K")]
+    pub groups: Option<u32>,
+    /// Kelips: contacts kept in each other group [default: 2]
+    #[arg(long, env = "DHTD_CONTACTS", value_name = "C")]
+    pub contacts: Option<usize>,
+    /// Kelips: time between two rounds of gossip [default: 500ms]
+    #[arg(long, env = "DHTD_GOSSIP_PERIOD", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    #[serde(with = "humantime_serde")]
+    pub gossip_period: Option<Duration>,
+}
+
+/// How lookups find their way.
+#[derive(ValueEnum, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum Routing {
+    /// This node asks one node after the other.
+    Iterative,
+    /// Each node passes the query on to the next: about half the time over long links.
+    Recursive,
 }
 
 /// What a polite signal means.
@@ -167,6 +217,15 @@ impl Options {
                     stabilize_period: self.chord.stabilize_period.or(below.chord.stabilize_period),
                     fix_fingers_period: self.chord.fix_fingers_period.or(below.chord.fix_fingers_period),
                 },
+                pastry: PastryOptions {
+                    leaf_set: self.pastry.leaf_set.or(below.pastry.leaf_set),
+                    digit_bits: self.pastry.digit_bits.or(below.pastry.digit_bits),
+                },
+                kelips: KelipsOptions {
+                    groups: self.kelips.groups.or(below.kelips.groups),
+                    contacts: self.kelips.contacts.or(below.kelips.contacts),
+                    gossip_period: self.kelips.gossip_period.or(below.kelips.gossip_period),
+                },
             } };
         }
         first!(
@@ -182,10 +241,12 @@ impl Options {
             id_bits,
             replicas,
             value_limit,
+            routing,
             lost_majority_after,
             on_sigterm,
             leave_timeout,
-            log_format
+            log_format,
+            dev_latency
         )
     }
 }

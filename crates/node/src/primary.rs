@@ -17,6 +17,7 @@ use wire::records::{Ack, Condition, NewerSet, Operation, Outcome, ReadReply, Rea
 
 use crate::inbox::Input;
 use crate::part::{Primary, unavailable};
+use crate::pointers::announce_key;
 use crate::shared::Shared;
 use crate::time::wall_ms;
 
@@ -74,15 +75,15 @@ async fn tracked(shared: &Arc<Shared>, change: Change) -> Outcome {
 }
 
 async fn write(shared: &Arc<Shared>, change: Change) -> Outcome {
-    let id = shared.id_of(&change.key);
+    let place = shared.place_of(&change.key);
     // A write that waited until its caller gave up must not overwrite what was written since.
-    let Ok(_ordered) = timeout_at(change.deadline, shared.locks.lock(id)).await else {
+    let Ok(_ordered) = timeout_at(change.deadline, shared.locks.lock(place)).await else {
         return unavailable("earlier writes of this key took too long");
     };
     let mut above = None;
     let mut sent = false;
     for _ in 0..ROUNDS_MAX {
-        let (primary, record, durable) = match write_here(shared, &change, id, above).await {
+        let (primary, record, durable) = match write_here(shared, &change, place, above).await {
             Ok(Here::Stored(primary, record, durable)) => (primary, record, durable),
             Ok(Here::Superseded(version)) => {
                 above = Some(version);
@@ -97,9 +98,11 @@ async fn write(shared: &Arc<Shared>, change: Change) -> Outcome {
         sent = true;
         match replicate(shared, &primary, record, durable).await {
             Replicated::Done(acks) if change.value.is_some() => {
-                return Outcome::Put { version, acks, id };
+                return Outcome::Put { version, acks, id: shared.id_of(&change.key) };
             }
-            Replicated::Done(acks) => return Outcome::Delete { version, acks, id },
+            Replicated::Done(acks) => {
+                return Outcome::Delete { version, acks, id: shared.id_of(&change.key) };
+            }
             Replicated::Superseded(member, newer) => {
                 above = Some(newer);
                 adopt(shared, &primary, &member, &change.key, version).await;
@@ -120,9 +123,9 @@ enum Here {
 }
 
 /// The primary's own copy comes first, under its published part in the range.
-async fn write_here(shared: &Shared, change: &Change, id: Id, above: Option<Version>) -> Result<Here, StoreError> {
+async fn write_here(shared: &Shared, change: &Change, place: Id, above: Option<Version>) -> Result<Here, StoreError> {
     let holdings = shared.holdings.read().await;
-    let primary = match Primary::of(shared, &holdings, id) {
+    let primary = match Primary::of(shared, &holdings, place) {
         Ok(primary) => primary,
         Err(outcome) => return Ok(Here::Answer(outcome)),
     };
@@ -130,10 +133,16 @@ async fn write_here(shared: &Shared, change: &Change, id: Id, above: Option<Vers
     if let Some(current) = change.refused_by(current.as_ref()) {
         return Ok(Here::Answer(Outcome::ConditionFailed { current }));
     }
+    let was_live = current.as_ref().is_some_and(|record| record.is_live(wall_ms()));
     let version = shared.versions.next(wall_ms(), above.max(current.map(|record| record.version)));
     let record = change.record(version);
     match shared.store.put(record.clone()).await? {
-        Put::Stored { durable } => Ok(Here::Stored(primary, record, durable)),
+        Put::Stored { durable } => {
+            if was_live != record.value.is_some() {
+                announce_key(shared, &record.key, record.value.is_some());
+            }
+            Ok(Here::Stored(primary, record, durable))
+        }
         Put::Superseded(newer) => Ok(Here::Superseded(newer)),
     }
 }
@@ -251,10 +260,10 @@ async fn adopt(shared: &Shared, primary: &Primary, member: &Member, key: &Bytes,
 }
 
 async fn read(shared: &Arc<Shared>, key: Bytes) -> Outcome {
-    let id = shared.id_of(&key);
+    let place = shared.place_of(&key);
     let (primary, own) = {
         let holdings = shared.holdings.read().await;
-        let primary = match Primary::of(shared, &holdings, id) {
+        let primary = match Primary::of(shared, &holdings, place) {
             Ok(primary) => primary,
             Err(outcome) => return outcome,
         };
@@ -271,19 +280,20 @@ async fn read(shared: &Arc<Shared>, key: Bytes) -> Outcome {
         Some(record) if !gathered.on_majority => {
             // Whoever reads it next must not read less (Attiya, Bar-Noy, Dolev 1995): write it back first.
             let owned = Arc::clone(shared);
-            let task = shared.tasks.spawn(async move { write_back(&owned, id, record).await });
+            let task = shared.tasks.spawn(async move { write_back(&owned, place, record).await });
             match task.await {
-                Ok(Ok(record)) => found(shared, id, record),
+                Ok(Ok(record)) => found(shared, record),
                 Ok(Err(outcome)) => outcome,
                 Err(error) => broken(&error.to_string()),
             }
         }
-        Some(record) => found(shared, id, record),
+        Some(record) => found(shared, record),
         None => Outcome::Absent,
     }
 }
 
-fn found(shared: &Shared, id: Id, record: Record) -> Outcome {
+fn found(shared: &Shared, record: Record) -> Outcome {
+    let id = shared.id_of(&record.key);
     if !record.is_live(wall_ms()) {
         return Outcome::Absent;
     }
@@ -366,10 +376,10 @@ async fn gather(
 
 /// Sees to it that a record, or a newer one of its key, is on a majority of the set that this node is the primary of.
 pub(crate) async fn secure(shared: &Arc<Shared>, record: Record) -> Result<(), Outcome> {
-    let id = shared.id_of(&record.key);
+    let place = shared.place_of(&record.key);
     let held = {
         let holdings = shared.holdings.read().await;
-        let primary = Primary::of(shared, &holdings, id)?;
+        let primary = Primary::of(shared, &holdings, place)?;
         shared.store.get(&record.key).map_err(|error| broken(&error.to_string()))?.map(|held| (primary, held))
     };
     if let Some((primary, held)) = held
@@ -379,18 +389,18 @@ pub(crate) async fn secure(shared: &Arc<Shared>, record: Record) -> Result<(), O
         if gathered.on_majority {
             return Ok(());
         }
-        return write_back(shared, id, gathered.newest.unwrap_or(held)).await.map(|_| ());
+        return write_back(shared, place, gathered.newest.unwrap_or(held)).await.map(|_| ());
     }
-    write_back(shared, id, record).await.map(|_| ())
+    write_back(shared, place, record).await.map(|_| ())
 }
 
 /// Brings a record, version unchanged, to a majority of the set that this node is the primary of.
-pub(crate) async fn write_back(shared: &Arc<Shared>, id: Id, record: Record) -> Result<Record, Outcome> {
-    let _ordered = shared.locks.lock(id).await;
+pub(crate) async fn write_back(shared: &Arc<Shared>, place: Id, record: Record) -> Result<Record, Outcome> {
+    let _ordered = shared.locks.lock(place).await;
     shared.versions.observe(record.version);
     let (primary, record, durable) = {
         let holdings = shared.holdings.read().await;
-        let primary = Primary::of(shared, &holdings, id)?;
+        let primary = Primary::of(shared, &holdings, place)?;
         let stored = shared.store.put(record.clone()).await.map_err(|error| broken(&error.to_string()))?;
         match stored {
             Put::Stored { durable } => (primary, record, durable),

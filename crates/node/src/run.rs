@@ -4,26 +4,26 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::{Departure, Node, NodeConfig, Settings, Start, State, View};
-use replica::Control;
-use store::Store;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use wire::WireProtocol;
-
 use crate::calls::Calls;
 use crate::config::{Advertise, Config};
 use crate::driver::{Driver, Standing};
 use crate::exit::Fatal;
 use crate::inbox::{Inbox, Input};
 use crate::options::OnSigterm;
+use crate::protocols::Configured;
 use crate::services::Services;
 use crate::shared::Shared;
 use crate::time::{Monotonic, wall_ms};
-use crate::{http, identity, resolve, strays};
+use crate::{http, identity, pointers, resolve, strays};
+use overlay::{Departure, Node, NodeConfig, Settings, Start, State, View};
+use replica::Control;
+use ring::Places;
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// A record past its time is turned into a tombstone at the latest after this; no read returns it earlier either.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
@@ -37,17 +37,6 @@ const LOOK_AT_ADDRESS_EVERY: Duration = Duration::from_secs(2);
 const DEPART_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Operations under way have so long to end once the node is out.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// Makes a protocol's own configuration out of the node's.
-pub(crate) trait Configured: WireProtocol {
-    fn configured(config: &Config) -> Self::Config;
-}
-
-impl Configured for chord::Chord {
-    fn configured(config: &Config) -> chord::Config {
-        config.chord.clone()
-    }
-}
 
 /// What the process holds on to while it lives.
 struct Running {
@@ -85,20 +74,22 @@ async fn start<P: Configured>(config: Config) -> Result<Running, Fatal> {
         None => None,
     };
     let http_bound = http_listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    let store = open_store(&config).await?;
+    let protocol_config = P::configured(&config);
+    let places = P::places(&protocol_config, config.space);
+    let store = open_store(&config, places).await?;
     let addr = resolve::advertised(&config, bound).await?;
     let remembered = identity::recall(&store, &config, addr)?;
     let (inbox, inbox_reader) = Inbox::new();
     let calls = Calls::new(&config, &store, remembered.me.clone());
     let ready_line = ready_line(&config, &remembered.me, bound, http_bound);
     let seed: u64 = rand::random();
-    let node =
-        Node::<P>::new(remembered.me.clone(), settings(&config), NodeConfig::default(), P::configured(&config), seed);
+    let node_config = NodeConfig { routing: config.routing, ..NodeConfig::default() };
+    let node = Node::<P>::new(remembered.me.clone(), settings::<P>(&config), node_config, protocol_config, seed);
     let member = replica::Member { peer: remembered.me.clone(), store: store.number() };
     let control = Control::new(member, control_config(&config), remembered.pieces, seed.rotate_left(32));
     let view =
         View { me: remembered.me.clone(), state: State::Searching, ring: None, shares: Vec::new(), known: Vec::new() };
-    let shared = Shared::new(config, time, store, calls, inbox, view);
+    let shared = Shared::new(config, (places, P::POINTERS), time, store, calls, inbox, view);
     let (driver, protocol, standing) = Driver::new(Arc::clone(&shared), node, control, inbox_reader, remembered.ring);
     let seeds = resolve::seeds(&shared.config.join).await;
     tokio::spawn(driver.run(Start {
@@ -119,6 +110,9 @@ async fn start<P: Configured>(config: Config) -> Result<Running, Fatal> {
     }
     tokio::spawn(strays::run(Arc::clone(&shared)));
     tokio::spawn(expire(Arc::clone(&shared)));
+    if P::POINTERS {
+        tokio::spawn(pointers::announce_keys(Arc::clone(&shared)));
+    }
     tokio::spawn(keep_resolving(Arc::clone(&shared), standing.clone()));
     if shared.config.advertise == Advertise::Auto {
         tokio::spawn(keep_address(Arc::clone(&shared), bound));
@@ -140,12 +134,11 @@ async fn bind(name: &str, addr: &str) -> Result<TcpListener, Fatal> {
     })
 }
 
-async fn open_store(config: &Config) -> Result<Store, Fatal> {
+async fn open_store(config: &Config, places: Places) -> Result<Store, Fatal> {
     let Some(dir) = config.data_dir.clone() else {
-        return Ok(Store::memory(config.space));
+        return Ok(Store::memory(places));
     };
-    let space = config.space;
-    let opened = tokio::task::spawn_blocking(move || Store::open(&dir, space)).await;
+    let opened = tokio::task::spawn_blocking(move || Store::open(&dir, places)).await;
     match opened {
         Ok(Ok(store)) => Ok(store),
         Ok(Err(error)) => Err(Fatal::config(format!("data_dir: {error}"))),
@@ -153,14 +146,18 @@ async fn open_store(config: &Config) -> Result<Store, Fatal> {
     }
 }
 
-/// What must be equal in a whole cluster.
-fn settings(config: &Config) -> Settings {
-    Settings(vec![
+/// What must be equal in a whole cluster, in order of name.
+fn settings<P: Configured>(config: &Config) -> Settings {
+    let own = P::settings(config).into_iter().map(|(name, value)| (name.to_owned(), value));
+    let mut settings = vec![
         ("cluster".to_owned(), config.cluster.clone()),
         ("id_bits".to_owned(), config.space.bits().to_string()),
         ("protocol".to_owned(), config.protocol.clone()),
         ("replicas".to_owned(), config.replicas.to_string()),
-    ])
+    ];
+    settings.extend(own);
+    settings.sort();
+    Settings(settings)
 }
 
 fn control_config(config: &Config) -> replica::Config {

@@ -14,7 +14,7 @@ use transport::v1::{
     AdminJoinRequest, AdminJoinResponse, LeaveRequest, LeaveResponse, LookupRequest, LookupResponse, NeighboursRequest,
     NeighboursResponse, StatusRequest, StatusResponse, TableRequest, TableResponse, lookup_request,
 };
-use transport::{AdminService, Health, KvError, KvService, PeerService, Server, Status};
+use transport::{AdminService, Health, KvError, KvService, PeerService, Server, Status, Traffic};
 use wire::records::{self, Outcome, Reason};
 use wire::{WireForm, WireProtocol};
 
@@ -108,6 +108,10 @@ impl<P: WireProtocol + Send + Sync + 'static> PeerService<P> for Services<P> {
         answer.await.unwrap_or(Err(Refusal::Gone))
     }
 
+    fn traffic(&self) -> &Traffic {
+        self.shared.peers.traffic()
+    }
+
     async fn control(
         &self,
         from: Member,
@@ -177,7 +181,8 @@ impl<P: WireProtocol + Send + Sync + 'static> KvService for Services<P> {
 
 impl<P: WireProtocol + Send + Sync + 'static> AdminService for Services<P> {
     async fn status(&self, _: StatusRequest) -> Result<StatusResponse, Status> {
-        Ok(admin::status(&self.shared, &self.http).await)
+        let table = self.table(TableRequest {}).await?;
+        Ok(admin::status(&self.shared, &self.http, &table).await)
     }
 
     async fn lookup(&self, request: LookupRequest) -> Result<LookupResponse, Status> {

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use overlay::{Peer, RingId, View};
 use parking_lot::RwLock;
 use replica::{Holdings, Member};
-use ring::Id;
+use ring::{Id, Places};
 use store::{Clock, Store};
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +22,9 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) time: Monotonic,
     pub(crate) store: Store,
+    pub(crate) places: Places,
+    /// The overlay keeps pointers to records, and wants to be told of them.
+    pub(crate) pointers: bool,
     pub(crate) versions: Clock,
     pub(crate) peers: Calls,
     pub(crate) inbox: Inbox,
@@ -45,6 +48,7 @@ pub(crate) struct Counters {
 impl Shared {
     pub(crate) fn new(
         config: Config,
+        (places, pointers): (Places, bool),
         time: Monotonic,
         store: Store,
         peers: Calls,
@@ -54,6 +58,8 @@ impl Shared {
         Arc::new(Self {
             versions: Clock::new(store.number()),
             config,
+            places,
+            pointers,
             time,
             store,
             peers,
@@ -89,8 +95,14 @@ impl Shared {
         Member { peer: self.me(), store: self.store.number() }
     }
 
+    /// A key's identifier.
     pub(crate) fn id_of(&self, key: &[u8]) -> Id {
-        self.config.space.hash(key)
+        self.places.space().hash(key)
+    }
+
+    /// Where a key lies on the circle that ranges speak of.
+    pub(crate) fn place_of(&self, key: &[u8]) -> Id {
+        self.places.of_key(key)
     }
 
     /// The same peer as last heard of: a member that is named on disk may have come back elsewhere.

@@ -127,8 +127,8 @@ async fn erase(shared: &Shared, mut safe: Vec<(Bytes, Version)>) -> Result<u64, 
     let holdings = shared.holdings.read().await;
     let foreign = foreign(shared.config.space, &holdings);
     safe.retain(|(key, _)| {
-        let id = shared.id_of(key);
-        foreign.iter().any(|range| range.contains(id))
+        let place = shared.place_of(key);
+        foreign.iter().any(|range| range.contains(place))
     });
     shared.store.erase(safe).await
 }

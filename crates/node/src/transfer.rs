@@ -204,7 +204,7 @@ impl<'a> Comparison<'a> {
     }
 
     fn entry(&self, key: Bytes, version: Version) -> Entry {
-        Entry { place: self.place(self.shared.id_of(&key)), key, version }
+        Entry { place: self.place(self.shared.place_of(&key)), key, version }
     }
 
     /// Where an entry comes in the range's own order; the range's start, when it is part of it, comes last.
