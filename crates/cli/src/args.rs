@@ -89,6 +89,7 @@ pub(crate) enum Command {
     Leave(commands::leave::Leave),
     Join(commands::join::Join),
     Dev(commands::dev::Dev),
+    Compare(commands::compare::Compare),
     Demo(commands::demo::Demo),
     Bench(commands::bench::Bench),
     Completions(commands::completions::Completions),
@@ -175,6 +176,8 @@ mod tests {
             "dht status --endpoints localhost",
             "dht status --timeout soon",
             "dht dev --nodes 0",
+            "dht compare",
+            "dht compare k --nodes 0",
             "dht bench --read-ratio 1.5",
             "dht completions klingon",
         ] {

@@ -1,7 +1,7 @@
 //! `dht`: put and get, look inside an overlay, run a local cluster, measure it.
 //!
 //! One file per command in `commands`; `survey` walks an overlay and collects what its members say; `invariants`
-//! judges what was collected; `cluster` runs daemons.
+//! judges what was collected; `protocols` is what sets overlays apart; `cluster` runs daemons.
 
 mod args;
 mod cluster;
@@ -13,7 +13,9 @@ mod exit;
 mod invariants;
 mod output;
 mod progress;
+mod protocols;
 mod survey;
+mod until;
 
 use std::process::ExitCode;
 

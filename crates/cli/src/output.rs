@@ -118,9 +118,9 @@ pub(crate) fn byte_size(bytes: u64) -> String {
     format!("{size:.1} EiB")
 }
 
-/// `1 record`, `2 records`, `3 copies`.
+/// `1 record`, `2 records`, `3 copies`, `4 keys`.
 pub(crate) fn counted(number: u64, thing: &str) -> String {
-    match (number, thing.strip_suffix('y')) {
+    match (number, thing.strip_suffix('y').filter(|stem| !stem.ends_with('e'))) {
         (1, _) => format!("1 {thing}"),
         (_, Some(stem)) => format!("{number} {stem}ies"),
         (_, None) => format!("{number} {thing}s"),
@@ -137,6 +137,7 @@ mod tests {
         assert_eq!([512, 1536, 3 << 20, 5 << 30].map(byte_size), ["512 B", "1.5 KiB", "3.0 MiB", "5.0 GiB"]);
         assert_eq!(byte_size(u64::MAX), "16.0 EiB");
         assert_eq!([counted(1, "copy"), counted(3, "copy"), counted(0, "hop")], ["1 copy", "3 copies", "0 hops"]);
+        assert_eq!([counted(1, "key"), counted(2, "key"), counted(2, "entry")], ["1 key", "2 keys", "2 entries"]);
     }
 
     #[test]

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use overlay::Peer;
 use ring::Id;
 
-pub(crate) use self::report::{ChordTable, Named, Report, State, Table};
+pub(crate) use self::report::{Report, State};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Result};
 use crate::output::note;
@@ -33,9 +34,9 @@ pub(crate) struct Overlay {
 }
 
 /// A node that was heard of, and what it said.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Member {
-    pub(crate) peer: Named,
+    pub(crate) peer: Peer,
     /// Or why there is no answer.
     pub(crate) report: std::result::Result<Report, String>,
 }
@@ -54,10 +55,23 @@ pub(crate) enum Depth {
 /// # Errors
 /// When not one endpoint answers.
 pub(crate) async fn survey(context: &Context, depth: Depth) -> Result<Overlay> {
+    let (overlay, silent) = walk(context, depth).await?;
+    for (addr, why) in silent {
+        note(&format!("warning: {addr} does not answer ({why}), and no member names it"));
+    }
+    Ok(overlay)
+}
+
+/// The same for looking again and again: says nothing about endpoints that do not answer.
+pub(crate) async fn survey_quietly(context: &Context, depth: Depth) -> Result<Overlay> {
+    Ok(walk(context, depth).await?.0)
+}
+
+async fn walk(context: &Context, depth: Depth) -> Result<(Overlay, Vec<(String, String)>)> {
     let endpoints: Vec<String> = context.global.endpoints.iter().map(ToString::to_string).collect();
     let mut asked: BTreeSet<String> = BTreeSet::new();
     let mut queue: VecDeque<String> = endpoints.iter().filter(|addr| asked.insert((*addr).clone())).cloned().collect();
-    let mut heard_of: BTreeSet<Named> = BTreeSet::new();
+    let mut heard_of: BTreeSet<Peer> = BTreeSet::new();
     let mut answers = BTreeMap::new();
     let mut pending = FuturesUnordered::new();
     loop {
@@ -67,19 +81,15 @@ pub(crate) async fn survey(context: &Context, depth: Depth) -> Result<Overlay> {
         let Some((answer, addr)) = pending.next().await else {
             break;
         };
-        for peer in answer.iter().flat_map(Report::names) {
-            if asked.insert(peer.addr.clone()) {
-                queue.push_back(peer.addr.clone());
+        for peer in answer.iter().flat_map(|report| &report.names) {
+            if asked.insert(peer.addr.to_string()) {
+                queue.push_back(peer.addr.to_string());
             }
-            heard_of.insert(peer);
+            heard_of.insert(peer.clone());
         }
         answers.insert(addr, answer);
     }
-    let (overlay, silent) = assemble(&endpoints, &answers, heard_of)?;
-    for (addr, why) in silent {
-        note(&format!("warning: {addr} does not answer ({why}), and no member names it"));
-    }
-    Ok(overlay)
+    assemble(&endpoints, &answers, heard_of)
 }
 
 type Answers = BTreeMap<String, std::result::Result<Report, String>>;
@@ -89,14 +99,14 @@ type Answers = BTreeMap<String, std::result::Result<Report, String>>;
 fn assemble(
     endpoints: &[String],
     answers: &Answers,
-    heard_of: BTreeSet<Named>,
+    heard_of: BTreeSet<Peer>,
 ) -> Result<(Overlay, Vec<(String, String)>)> {
     let mut members: BTreeMap<Id, Member> = BTreeMap::new();
     for report in answers.values().flatten() {
         members.insert(report.me.id, Member { peer: report.me.clone(), report: Ok(report.clone()) });
     }
     for peer in heard_of {
-        let why = match answers.get(&peer.addr) {
+        let why = match answers.get(peer.addr.as_str()) {
             Some(Ok(other)) => format!("{} answers at its address", other.me.id),
             Some(Err(why)) => why.clone(),
             None => "was not asked".to_owned(),
@@ -104,7 +114,9 @@ fn assemble(
         members.entry(peer.id).or_insert(Member { peer, report: Err(why) });
     }
     let silent = |addr: &String| match answers.get(addr) {
-        Some(Err(why)) if members.values().all(|member| member.peer.addr != *addr) => Some((addr.clone(), why.clone())),
+        Some(Err(why)) if members.values().all(|member| member.peer.addr.as_str() != addr) => {
+            Some((addr.clone(), why.clone()))
+        }
         _ => None,
     };
     let silent: Vec<(String, String)> = endpoints.iter().filter_map(silent).collect();
@@ -138,13 +150,14 @@ async fn ask(context: &Context, addr: &str, depth: Depth) -> std::result::Result
 
 #[cfg(test)]
 mod tests {
+    use overlay::Addr;
     use ring::Space;
 
     use super::*;
 
-    fn named(id: u64) -> Named {
+    fn named(id: u64) -> Peer {
         let id = Space::new(6).unwrap().id(id).unwrap();
-        Named { id, addr: format!("n{id}:1"), incarnation: 1 }
+        Peer { id, addr: Addr::new(&format!("n{id}:1")).unwrap(), incarnation: 1 }
     }
 
     fn report(id: u64, neighbours: &[u64]) -> Report {
@@ -160,7 +173,7 @@ mod tests {
             bytes: 0,
             owns: Vec::new(),
             set_members_min: None,
-            neighbours: neighbours.iter().map(|id| named(*id)).collect(),
+            names: neighbours.iter().map(|id| named(*id)).collect(),
             table: None,
         }
     }

@@ -2,6 +2,8 @@
 
 mod binary;
 mod daemon;
+mod start;
 
 pub(crate) use binary::find_dhtd;
 pub(crate) use daemon::{Daemon, Launch, Logs, Ready};
+pub(crate) use start::start_all;

@@ -1,12 +1,14 @@
 use clap::Args;
+use overlay::inspect;
 use serde::Serialize;
 
 use crate::columns::Columns;
 use crate::context::Context;
 use crate::digits::short;
 use crate::exit::{Exit, Failure, Result};
-use crate::invariants::{self, Violation};
+use crate::invariants;
 use crate::output::{Paint, counted};
+use crate::protocols;
 use crate::survey::{Depth, survey};
 
 /// Check the overlay's invariants, asking every member; exit code 5 if any is broken
@@ -23,19 +25,36 @@ struct Checked {
     detours: usize,
 }
 
+/// Something that should not be.
+#[derive(Serialize, Debug)]
+struct Violation {
+    /// Whose state is wrong.
+    member: String,
+    /// The rule that is broken.
+    invariant: &'static str,
+    /// What was found, in words.
+    detail: String,
+}
+
 impl Check {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let overlay = survey(context, Depth::Tables).await?;
         let verdict = invariants::judge(&overlay)?;
         let checked = Checked {
             ok: verdict.violations.is_empty(),
-            violations: verdict.violations,
+            violations: verdict.violations.into_iter().map(Violation::from).collect(),
             protocol: overlay.protocol,
             members: overlay.members.len(),
             detours: verdict.detours,
         };
         context.out.show(&checked, text)?;
         if checked.ok { Ok(()) } else { Err(Failure::silent(Exit::Unhealthy)) }
+    }
+}
+
+impl From<inspect::Violation> for Violation {
+    fn from(inspect::Violation { member, invariant, detail }: inspect::Violation) -> Self {
+        Self { member: member.to_string(), invariant, detail }
     }
 }
 
@@ -52,7 +71,8 @@ fn text(checked: &Checked, paint: Paint) -> String {
         format!("{} {broken} among {members}\n\n{}", paint.bad("not ok"), columns.render(2))
     };
     if checked.detours > 0 {
-        let entries = counted(checked.detours as u64, "finger");
+        let entry = protocols::find(&checked.protocol).map_or("entry", |protocol| protocol.entry);
+        let entries = counted(checked.detours as u64, entry);
         text.push_str(&format!("{entries} not at the nearest node: lookups stay right and may take a hop more\n"));
     }
     text

@@ -2,6 +2,7 @@
 
 mod stage;
 mod story;
+mod tale;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 use self::stage::{COPIES, Stage, millis};
 use self::story::Story;
+use self::tale::Tale;
 use super::PeerJson;
 use super::lookup::{Route, path_text};
 use super::ring::{RingView, members_text};
@@ -24,6 +26,9 @@ use crate::output::duration_us;
 /// The main job in one go: start 5 processes, put, get, trace a lookup, crash one, add one
 #[derive(Args, Debug)]
 pub(crate) struct Demo {
+    /// On which overlay; else on the first one, chord
+    #[arg(long, value_name = "NAME")]
+    protocol: Option<String>,
     /// The daemon to run; else the one beside this binary, or in PATH
     #[arg(long, value_name = "PATH")]
     dhtd: Option<PathBuf>,
@@ -77,7 +82,7 @@ struct Join {
     settled_after_ms: u64,
     /// Records each node holds, before and after.
     held: Vec<Held>,
-    /// Records that the newcomer owns now.
+    /// Keys that the newcomer owns now.
     owned: usize,
     read: usize,
 }
@@ -94,7 +99,7 @@ impl Demo {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let program = find_dhtd(self.dhtd.as_deref())?;
         let start = Instant::now();
-        let mut stage = Stage::new(context, program);
+        let mut stage = Stage::new(context, program, Tale::of(self.protocol.as_deref())?);
         let mut story = Story::new(context.out);
         let nodes = form_a_ring(&mut stage, &mut story).await?;
         let (put, get) = put_and_get(&stage, &mut story).await?;
@@ -104,7 +109,7 @@ impl Demo {
         let join = add_one(&mut stage, &mut story).await?;
         let outcome = Outcome {
             ok: true,
-            protocol: "chord",
+            protocol: stage.tale().protocol(),
             nodes,
             put,
             get,
@@ -125,7 +130,7 @@ impl Demo {
 }
 
 async fn form_a_ring(stage: &mut Stage<'_>, story: &mut Story) -> Result<Vec<PeerJson>> {
-    story.heading("Five processes form a Chord ring")?;
+    story.heading(&stage.tale().opening())?;
     let start = Instant::now();
     stage.add_nodes(1).await?;
     story.command(&stage.command_line(None))?;
@@ -180,16 +185,24 @@ async fn put_and_get(stage: &Stage<'_>, story: &mut Story) -> Result<(Put, Get)>
 
 async fn trace_a_lookup(stage: &Stage<'_>, story: &mut Story) -> Result<Route> {
     story.heading("A lookup, hop by hop")?;
-    stage.until_fingers_are_right().await?;
+    if stage.tale().is_plain_ring() {
+        stage.until_routes_are_short().await?;
+    }
     let (asked, route) = stage.longest_route().await?;
     let key = route.key.clone().unwrap_or_default();
     story.command(&format!("dht --endpoints {} lookup {key}", asked.addr()))?;
     story.say(&format!("{key} has the identifier {}", route.id))?;
     story.block(&path_text(&route, story.paint()))?;
+    let owner = stage.name_at(&route.owner.addr);
     let ends_at_owner = route.path.last().is_some_and(|step| step.id == route.owner.id);
-    promise(ends_at_owner, "a route ends at the owner")?;
-    promise(stage.successor_of(&route.id) == route.owner.id, "the owner is the successor of the key's identifier")?;
-    story.say(&format!("{} is the first node at or after it: the owner", stage.name_at(&route.owner.addr)))?;
+    promise(ends_at_owner || stage.tale().owner_may_hold_nothing(), "a route ends at the owner")?;
+    promise(stage.all_agree_on(&key, &route.owner).await?, "every node names the same owner")?;
+    if stage.tale().is_plain_ring() {
+        promise(stage.successor_of(&route.id) == route.owner.id, "the owner is the successor of the key's identifier")?;
+        story.say(&format!("{owner} is the first node at or after it: the owner"))?;
+    } else {
+        story.say(&format!("{owner} is the owner, whichever node is asked"))?;
+    }
     Ok(route)
 }
 
@@ -205,10 +218,11 @@ async fn spread_records(stage: &mut Stage<'_>, story: &mut Story) -> Result<Ring
 }
 
 async fn crash_one(stage: &mut Stage<'_>, story: &mut Story) -> Result<Crash> {
-    let owner = stage.owner_of("fruit").await?;
-    let victim = stage.take(&owner)?;
+    let holder = stage.holder_of("fruit").await?;
+    let victim = stage.take(&holder)?;
     let killed = victim.peer();
-    story.heading(&format!("The owner of `fruit`, {}, crashes", victim.name()))?;
+    let role = if stage.tale().owner_may_hold_nothing() { "A holder" } else { "The owner" };
+    story.heading(&format!("{role} of `fruit`, {}, crashes", victim.name()))?;
     story.command(&format!("kill -9 {}", victim.pid()))?;
     let start = Instant::now();
     victim.crash().await?;
@@ -241,11 +255,16 @@ async fn add_one(stage: &mut Stage<'_>, story: &mut Story) -> Result<Join> {
     let node = stage.node(newcomer)?;
     let held = stage.held(&before, &after);
     let moved = held.iter().find(|held| held.addr == node.addr()).map_or(0, |held| held.after);
-    promise(moved > 0, "records move to a newcomer")?;
+    // Where data lies apart from owners a join need not move any.
+    promise(moved > 0 || stage.tale().owner_may_hold_nothing(), "records move to a newcomer")?;
     story.say(&format!("{} holds {moved} records, {:.1} s after its start", node.name(), seconds(settled_after_ms)))?;
     story.block(&held_text(&held))?;
     let owned = stage.owned_by(newcomer).await?;
-    story.say(&format!("it owns {owned} of them, and keeps copies of the others for its neighbours"))?;
+    if stage.tale().owner_may_hold_nothing() {
+        story.say(&format!("besides, it is the owner of {owned} keys: where their records are is asked of it"))?;
+    } else {
+        story.say(&format!("it owns {owned} of them, and keeps copies of the others for its neighbours"))?;
+    }
     let read = stage.read_all(Some(newcomer)).await?;
     story.say(&format!("{read} of {read} records read through it"))?;
     stage.until_sound(NODES).await?;

@@ -3,11 +3,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use serde::Serialize;
 
 use super::interrupted;
-use crate::cluster::{Daemon, Launch, Logs, Ready, find_dhtd};
+use crate::cluster::{Daemon, Launch, Logs, Ready, find_dhtd, start_all};
 use crate::context::Context;
 use crate::exit::{Failure, Result};
 use crate::output::note;
@@ -19,9 +19,9 @@ pub(crate) struct Dev {
     /// How many nodes
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1024))]
     nodes: u16,
-    /// Which overlay
-    #[arg(long, default_value = "chord")]
-    protocol: String,
+    /// Which overlay, by its name; else the one that `dhtd` runs by default
+    #[arg(long, value_name = "NAME")]
+    protocol: Option<String>,
     /// Keep records on disk, each node in a directory of its own below this one; else in memory
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -31,13 +31,11 @@ pub(crate) struct Dev {
     /// The daemon to run; else the one beside this binary, or in PATH
     #[arg(long, value_name = "PATH")]
     dhtd: Option<PathBuf>,
-    /// Flags for every node, after `--`
+    /// Flags for every node, after `--`: `dht dev --protocol kelips -- --groups 3`
     #[arg(last = true, value_name = "DHTD FLAGS")]
     flags: Vec<OsString>,
 }
 
-/// How long one node may take to be ready, beyond its own time-out for joining.
-const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long the nodes get to end by themselves.
 const END_WITHIN: Duration = Duration::from_secs(15);
 
@@ -77,25 +75,13 @@ impl Dev {
         run_until_told(daemons).await
     }
 
-    /// The first node begins the ring, the others join through it, all at the same time.
     async fn start(&self, program: PathBuf) -> Result<(Vec<Daemon>, Cluster)> {
         let bar = progress::counting(u64::from(self.nodes), "starting nodes");
-        let launch = |number: u16, seed: Option<&str>| {
-            let launch = self.launch(program.clone(), number, seed);
-            let bar = bar.clone();
-            async move {
-                let mut daemon = Daemon::start(&launch)?;
-                let ready = daemon.ready(READY_WITHIN).await?;
-                bar.inc(1);
-                Ok::<_, Failure>((daemon, ready))
-            }
-        };
-        let first = launch(1, None).await?;
-        let seed = first.1.advertise.clone();
-        let others = try_join_all((2..=self.nodes).map(|number| launch(number, Some(&seed)))).await?;
+        let launch = |number, seed: Option<&str>| self.launch(program.clone(), number, seed);
+        let all = start_all(self.nodes, launch, &bar).await?;
         bar.finish_and_clear();
-        let all = [first].into_iter().chain(others);
         let (daemons, nodes) = all
+            .into_iter()
             .map(|(daemon, ready)| (Node { ready, pid: daemon.pid() }, daemon))
             .map(|(node, daemon)| (daemon, node))
             .unzip();
@@ -105,7 +91,9 @@ impl Dev {
     fn launch(&self, program: PathBuf, number: u16, seed: Option<&str>) -> Launch {
         let label = format!("node{number}");
         let mut args: Vec<OsString> = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"].map(OsString::from).to_vec();
-        args.extend(["--protocol".into(), OsString::from(&self.protocol)]);
+        if let Some(protocol) = &self.protocol {
+            args.extend(["--protocol".into(), OsString::from(protocol)]);
+        }
         if let Some(seed) = seed {
             args.extend(["--join".into(), OsString::from(seed)]);
         }

@@ -26,7 +26,8 @@ pub(crate) struct Lookup {
     id: Option<String>,
 }
 
-/// A route, as JSON shows it.
+/// A route, as JSON shows it. It ends at the node that answered for the key, which in an overlay that keeps data apart
+/// from who finds it is neither the owner nor a holder.
 #[derive(Serialize, Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) key: Option<String>,
@@ -181,6 +182,35 @@ hop  node  address            rtt  reached by
 2 hops in 2.35 ms
 ";
         assert_eq!(text(&route, Paint::PLAIN), expected);
+    }
+
+    #[test]
+    fn an_owner_that_holds_nothing_stands_beside_all_holders_and_the_path_ends_at_whoever_answered() {
+        let step = |id, via: Via| LookupStep { peer: peer(id), rtt_us: Some(300), via: via.into() };
+        let answer = LookupResponse {
+            protocol: "kelips".into(),
+            owner: peer(20),
+            replicas: vec![peer(1).unwrap(), peer(32).unwrap()],
+            path: vec![step(8, Via::Owner), step(42, Via::Contact)],
+            ..answer()
+        };
+        let route = Route::new(None, &answer, Digits::of_bits(6)).unwrap();
+        let expected = "\
+id         36
+owner      14  127.0.0.1:7020
+copies at  01  127.0.0.1:7001
+           20  127.0.0.1:7032
+
+hop  node  address            rtt  reached by
+  0  08    127.0.0.1:7008       -  asked
+  1  2a    127.0.0.1:7042  300 µs  contact
+
+1 hop in 2.35 ms
+";
+        assert_eq!(text(&route, Paint::PLAIN), expected);
+        let json = serde_json::to_value(&route).unwrap();
+        assert_eq!((&json["owner"]["id"], &json["replicas"][1]["id"]), (&"14".into(), &"20".into()));
+        assert_eq!((&json["hops"], &json["path"][1]["id"]), (&1.into(), &"2a".into()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod check;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod delete;
 pub(crate) mod demo;
@@ -59,6 +60,7 @@ async fn dispatch(command: Command, context: &Context) -> Result {
         Command::Leave(leave) => leave.run(context).await,
         Command::Join(join) => join.run(context).await,
         Command::Dev(dev) => dev.run(context).await,
+        Command::Compare(compare) => compare.run(context).await,
         Command::Demo(demo) => demo.run(context).await,
         Command::Bench(bench) => bench.run(context).await,
         Command::Completions(completions) => completions.run(context),

@@ -58,7 +58,7 @@ impl MemberView {
         let report = member.report.as_ref().ok();
         Self {
             id: member.peer.id.to_string(),
-            addr: member.peer.addr.clone(),
+            addr: member.peer.addr.to_string(),
             process: report.map(|report| report.process.to_string()),
             state: report.map_or("unreachable", |report| report.state.word()),
             keys: report.map(|report| report.keys),

@@ -38,6 +38,9 @@ struct StatusJson {
     uptime_ms: u64,
     version: String,
     lost_majorities: u64,
+    overlay_messages: u64,
+    overlay_bytes: u64,
+    routing_state_bytes: u64,
     sets: Vec<SetJson>,
 }
 
@@ -96,6 +99,9 @@ impl StatusJson {
             uptime_ms: status.uptime_ms,
             version: status.version,
             lost_majorities: status.lost_majorities,
+            overlay_messages: status.overlay_messages,
+            overlay_bytes: status.overlay_bytes,
+            routing_state_bytes: status.routing_state_bytes,
             sets: status.sets.iter().map(|set| SetJson::new(set, digits)).collect(),
         })
     }
@@ -213,6 +219,9 @@ mod tests {
             process: vec![0x0a].into(),
             http: "off".into(),
             health: "ready".into(),
+            overlay_messages: 12,
+            overlay_bytes: 3400,
+            routing_state_bytes: 560,
             sets: vec![SetStatus {
                 range: Some(range),
                 number: 3,
@@ -255,6 +264,9 @@ range (after, upto]  set  role     members  state
         assert_eq!(json["uptime_ms"], 61_500);
         assert_eq!(json["health"], "ready");
         assert_eq!(json["http"], serde_json::Value::Null);
+        assert_eq!(json["overlay_messages"], 12);
+        assert_eq!(json["overlay_bytes"], 3400);
+        assert_eq!(json["routing_state_bytes"], 560);
         assert_eq!(json["sets"][0]["missing"][0], "20");
     }
 }

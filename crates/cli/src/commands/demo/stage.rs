@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::future::Future;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use client::{Client, Config, Error, PutOptions};
 use futures::future::try_join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use overlay::inspect::Verdict;
 use ring::{Id, Space};
 
-use super::Held;
+use super::{Held, Tale};
 use crate::cluster::{Daemon, Launch, Logs, Ready};
 use crate::commands::PeerJson;
 use crate::commands::lookup::Route;
@@ -19,15 +19,15 @@ use crate::commands::ring::RingView;
 use crate::context::Context;
 use crate::digits::Digits;
 use crate::exit::{Failure, Result};
-use crate::invariants::{self, Verdict};
-use crate::survey::{Depth, Report, State, survey};
+use crate::invariants;
+use crate::survey::{Depth, Member, Report, State, survey_quietly};
+use crate::until::until;
 
 /// Copies of each record: the daemon's own default.
 pub(crate) const COPIES: usize = 3;
 /// Nothing here takes longer, or something is wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Short lists, so that fingers have something to do even among five nodes; two is the least for three copies.
-const FLAGS: [&str; 6] = ["--listen", "127.0.0.1:0", "--http", "off", "--successors", "2"];
+const FLAGS: [&str; 4] = ["--listen", "127.0.0.1:0", "--http", "off"];
 const IN_FLIGHT: usize = 16;
 
 /// A process of the demo.
@@ -75,6 +75,7 @@ impl Actor {
 pub(crate) struct Stage<'a> {
     context: &'a Context,
     program: PathBuf,
+    tale: Tale,
     actors: Vec<Actor>,
     started: usize,
     /// Everything that was put, and must be there.
@@ -82,9 +83,13 @@ pub(crate) struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    pub(crate) fn new(context: &'a Context, program: PathBuf) -> Self {
+    pub(crate) fn new(context: &'a Context, program: PathBuf, tale: Tale) -> Self {
         let records = BTreeMap::from([("fruit".to_owned(), "apple".to_owned())]);
-        Self { context, program, actors: Vec::new(), started: 0, records }
+        Self { context, program, tale, actors: Vec::new(), started: 0, records }
+    }
+
+    pub(crate) fn tale(&self) -> &Tale {
+        &self.tale
     }
 
     pub(crate) fn nodes(&self) -> &[Actor] {
@@ -103,7 +108,11 @@ impl<'a> Stage<'a> {
     /// What one would type to start a node.
     pub(crate) fn command_line(&self, seed: Option<&str>) -> String {
         let join = seed.map_or_else(String::new, |seed| format!(" --join {seed}"));
-        format!("dhtd {}{join}", FLAGS.join(" "))
+        format!("dhtd {}{join}", self.flags().join(" "))
+    }
+
+    fn flags(&self) -> Vec<&str> {
+        FLAGS.into_iter().chain(self.tale.flags()).collect()
     }
 
     /// Starts processes that join through the first one, all at the same time, and waits until they are ready.
@@ -118,7 +127,7 @@ impl<'a> Stage<'a> {
 
     async fn start(&self, number: usize, seed: Option<&str>) -> Result<Actor> {
         let name = format!("node {number}");
-        let mut args: Vec<OsString> = FLAGS.map(OsString::from).to_vec();
+        let mut args: Vec<OsString> = self.flags().into_iter().map(OsString::from).collect();
         if let Some(seed) = seed {
             args.extend(["--join", seed].map(OsString::from));
         }
@@ -153,9 +162,9 @@ impl<'a> Stage<'a> {
             .await
     }
 
-    /// Waits until besides that every finger is at its node, so that routes are as short as they get.
-    pub(crate) async fn until_fingers_are_right(&self) -> Result {
-        self.until_judged("finger table without a detour", self.actors.len(), |verdict| {
+    /// Waits until besides that no entry makes routes longer than they have to be.
+    pub(crate) async fn until_routes_are_short(&self) -> Result {
+        self.until_judged("routing table without a detour", self.actors.len(), |verdict| {
             verdict.violations.is_empty() && verdict.detours == 0
         })
         .await
@@ -163,8 +172,8 @@ impl<'a> Stage<'a> {
 
     async fn until_judged(&self, what: &str, nodes: usize, good: impl Fn(&Verdict) -> bool) -> Result {
         let context = self.everybody();
-        until(what, || async {
-            let overlay = survey(&context, Depth::Tables).await?;
+        until(what, PATIENCE, || async {
+            let overlay = survey_quietly(&context, Depth::Tables).await?;
             let enough = overlay.members.len() == nodes;
             Ok((enough && good(&invariants::judge(&overlay)?)).then_some(()))
         })
@@ -176,23 +185,25 @@ impl<'a> Stage<'a> {
     pub(crate) async fn until_copied(&self) -> Result<RingView> {
         let context = self.everybody();
         let what = format!("{COPIES} copies of each of {} records", self.records.len());
-        until(&what, || async {
-            let overlay = survey(&context, Depth::Neighbours).await?;
-            let found = overlay.members.iter().map(|member| {
-                let report = member.report.as_ref().ok();
-                // A copy that is not yet in its range's set would not count when another is lost.
-                let counts = |report: &&Report| report.set_members_min.is_none_or(|members| members >= COPIES);
-                report
-                    .filter(|report| report.state == State::Ready)
-                    .filter(counts)
-                    .map(|report| (report.me.id, report.keys))
-            });
-            let found: Option<BTreeMap<Id, u64>> = found.collect();
-            let settled = overlay.members.len() == self.actors.len()
-                && found.is_some_and(|found| found == self.expected_copies(found.keys().copied()));
+        until(&what, PATIENCE, || async {
+            let overlay = survey_quietly(&context, Depth::Neighbours).await?;
+            let found: Option<BTreeMap<Id, u64>> = overlay.members.iter().map(copies_of).collect();
+            let settled =
+                overlay.members.len() == self.actors.len() && found.is_some_and(|found| self.is_copied(&found));
             Ok(settled.then(|| RingView::new(&overlay)))
         })
         .await
+    }
+
+    /// Whether each node holds as many records as it should; where identifiers do not tell, whether all do together.
+    fn is_copied(&self, found: &BTreeMap<Id, u64>) -> bool {
+        if self.tale.is_plain_ring() {
+            return *found == self.expected_copies(found.keys().copied());
+        }
+        // So many records over so few nodes: whoever holds none is still to get its part, unless a newcomer may have none.
+        let all_have_some = self.tale.owner_may_hold_nothing() || found.values().all(|held| *held > 0);
+        let few = self.records.len() < found.len() * 10;
+        found.values().sum::<u64>() == (self.records.len() * COPIES) as u64 && (all_have_some || few)
     }
 
     /// How many records each of these nodes should hold, worked out from keys and identifiers alone.
@@ -264,9 +275,18 @@ impl<'a> Stage<'a> {
         longest.ok_or_else(|| Failure::other("the demo has no nodes"))
     }
 
-    /// The address of a key's owner.
-    pub(crate) async fn owner_of(&self, key: &str) -> Result<String> {
-        Ok(self.route(self.node(0)?, key).await?.owner.addr)
+    /// The address of the first who holds a key's record: its owner, where owners hold records.
+    pub(crate) async fn holder_of(&self, key: &str) -> Result<String> {
+        let route = self.route(self.node(0)?, key).await?;
+        let holder =
+            if self.tale.owner_may_hold_nothing() { route.replicas.into_iter().next() } else { Some(route.owner) };
+        holder.map(|holder| holder.addr).ok_or_else(|| Failure::other(format!("nobody is said to hold `{key}`")))
+    }
+
+    /// Whether every node names this owner of a key.
+    pub(crate) async fn all_agree_on(&self, key: &str, owner: &PeerJson) -> Result<bool> {
+        let routes = try_join_all(self.actors.iter().map(|actor| self.route(actor, key))).await?;
+        Ok(routes.iter().all(|route| route.owner == *owner))
     }
 
     /// How many records this node owns.
@@ -309,26 +329,12 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Asks again and again until there is an answer; a step that fails may work the next time.
-async fn until<T, F, Fut>(what: &str, mut step: F) -> Result<T>
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Result<Option<T>>>,
-{
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let last = match step().await {
-            Ok(Some(answer)) => return Ok(answer),
-            Ok(None) => None,
-            Err(failure) => failure.message,
-        };
-        if Instant::now() > deadline {
-            let why = last.map_or_else(String::new, |why| format!(": {why}"));
-            let patience = humantime::format_duration(PATIENCE);
-            return Err(Failure::other(format!("not as promised: no {what} after {patience}{why}")));
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+/// How many records a member holds. None while it is not ready, or while a set of its own is short of members: a copy that
+/// is not yet in its range's set would not count when another is lost.
+fn copies_of(member: &Member) -> Option<(Id, u64)> {
+    let report: &Report = member.report.as_ref().ok()?;
+    let complete = report.set_members_min.is_none_or(|members| members >= COPIES);
+    (report.state == State::Ready && complete).then_some((report.me.id, report.keys))
 }
 
 /// Milliseconds since then.
