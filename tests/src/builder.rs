@@ -6,6 +6,7 @@ use crate::binaries::Binaries;
 use crate::cluster::{Cluster, JOIN, SMALL};
 use crate::gate::Gate;
 use crate::ids;
+use crate::truth::Protocol;
 
 /// Settings of a [`Cluster`] that is yet to start.
 #[derive(Clone, Debug)]
@@ -14,6 +15,7 @@ pub struct Builder {
     pub(crate) nodes: usize,
     pub(crate) replicas: usize,
     pub(crate) bits: u32,
+    pub(crate) protocol: Protocol,
     pub(crate) ids: Vec<u64>,
     pub(crate) durable: bool,
     pub(crate) alone: bool,
@@ -27,6 +29,7 @@ impl Builder {
             nodes: 1,
             replicas: 3,
             bits: ids::BITS_MAX,
+            protocol: Protocol::Chord,
             ids: Vec::new(),
             durable: false,
             alone: false,
@@ -45,6 +48,13 @@ impl Builder {
     #[must_use]
     pub fn replicas(mut self, replicas: usize) -> Self {
         self.replicas = replicas;
+        self
+    }
+
+    /// The overlay; Chord unless set.
+    #[must_use]
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
         self
     }
 

@@ -1,6 +1,6 @@
 //! A set of daemons that a test drives, usually one ring.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::gate::Gate;
 use crate::ids;
 use crate::ports::free_port;
 use crate::records::{self, Record, Stored};
-use crate::ring_view::{Member, expected_copies, parse_members};
+use crate::ring_view::{Member, parse_members};
 use crate::wait::eventually;
 
 /// A cluster of up to so many daemons is a small one.
@@ -35,7 +35,7 @@ pub struct Cluster {
     /// The daemons, in the order in which they were declared.
     pub nodes: Vec<Daemon>,
     ports: Vec<u16>,
-    settings: Builder,
+    pub(crate) settings: Builder,
     dir: Option<TempDir>,
     started: Instant,
     gate: Arc<Gate>,
@@ -96,6 +96,7 @@ impl Cluster {
             "--replicas".to_owned(),
             self.settings.replicas.to_string(),
         ];
+        args.extend(self.settings.protocol.args());
         if self.settings.bits != ids::BITS_MAX {
             args.extend(["--id-bits".to_owned(), self.settings.bits.to_string()]);
         }
@@ -294,23 +295,6 @@ impl Cluster {
     #[track_caller]
     pub fn put_all(&mut self, records: &[Record]) -> Vec<Stored> {
         records::put_all(&self.up_addrs(), records)
-    }
-
-    /// Waits until every member holds exactly the records that it should: each record its copies, and none more.
-    #[track_caller]
-    pub fn await_copies(&mut self, records: &[Record], within: Duration) -> Duration {
-        let up = self.up();
-        let ids = self.up_ids();
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let (replicas, bits) = (self.settings.replicas, self.settings.bits);
-        let expected = expected_copies(&ids, records, replicas, bits);
-        let what = format!("{replicas} copies each of {} records", records.len());
-        let ((), took) = eventually(&what, within, || {
-            let members = self.members(up[0])?;
-            let held: BTreeMap<String, u64> = members.into_iter().map(|member| (member.id, member.keys)).collect();
-            if held == expected { Ok(()) } else { Err(format!("held {held:?}, should be {expected:?}")) }
-        });
-        took
     }
 
     /// Waits until every record is read, each through one of the daemons that are up. Until then a record may be

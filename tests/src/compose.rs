@@ -25,6 +25,8 @@ pub struct Compose {
     project: String,
     /// `docker compose`, or `docker-compose`.
     command: Vec<String>,
+    /// `PROTOCOL` in its environment, if it is set.
+    protocol: Option<&'static str>,
 }
 
 impl Compose {
@@ -45,7 +47,14 @@ impl Compose {
             return Err("no docker compose".to_owned());
         };
         let project = format!("{name}-{}", process::id());
-        Ok(Self { project, command })
+        Ok(Self { project, command, protocol: None })
+    }
+
+    /// The same with `PROTOCOL` set to this.
+    #[must_use]
+    pub fn protocol(mut self, name: &'static str) -> Self {
+        self.protocol = Some(name);
+        self
     }
 
     /// Builds the image `dhtd:latest` from this source tree, unless binaries are given and so is it.
@@ -66,6 +75,7 @@ impl Compose {
             .args(["--project-name", &self.project])
             .args(args)
             .env_remove("PROTOCOL")
+            .envs(self.protocol.map(|name| ("PROTOCOL", name)))
             .current_dir(workspace());
         run(&mut command, COMPOSE)
     }

@@ -1,5 +1,6 @@
 //! Identifiers worked out from first principles: a plain SHA-1, its leading bits, and the first node at or after
-//! them in a sorted list. None of the project's own arithmetic, so that the two can disagree.
+//! them in a sorted list; or the nodes closest to them, or those of their group. None of the project's own arithmetic, so
+//! that the two can disagree.
 
 use sha1::{Digest, Sha1};
 
@@ -54,6 +55,71 @@ pub fn holders<'a>(nodes: &[&'a str], id: &str, replicas: usize) -> Vec<&'a str>
     (0..replicas.min(sorted.len())).map(|step| sorted[(first + step) % sorted.len()]).collect()
 }
 
+/// The nodes numerically closest to an identifier of `bits` bits on the circle, `count` in all or as many as there are,
+/// the closest first; of two as close the lower one.
+///
+/// # Panics
+/// When there is no node.
+#[must_use]
+pub fn closest<'a>(nodes: &[&'a str], id: &str, count: usize, bits: u32) -> Vec<&'a str> {
+    assert!(!nodes.is_empty(), "no node, no owner");
+    let mut sorted = nodes.to_vec();
+    sorted.sort_by_key(|node| (gap(node, id, bits), *node));
+    sorted.truncate(count);
+    sorted
+}
+
+/// How far two identifiers are apart the shorter way around the circle, as the bytes of a number.
+fn gap(one: &str, other: &str, bits: u32) -> [u8; 20] {
+    let (one, other) = (bytes(one), bytes(other));
+    minus(one, other, bits).min(minus(other, one, bits))
+}
+
+/// `one - other` modulo 2^bits.
+fn minus(one: [u8; 20], other: [u8; 20], bits: u32) -> [u8; 20] {
+    let mut difference = [0; 20];
+    let mut borrow = false;
+    for at in (0..20).rev() {
+        let (byte, below) = one[at].overflowing_sub(other[at]);
+        let (byte, below_too) = byte.overflowing_sub(u8::from(borrow));
+        difference[at] = byte;
+        borrow = below || below_too;
+    }
+    for bit in bits..BITS_MAX {
+        difference[19 - (bit / 8) as usize] &= !(1 << (bit % 8));
+    }
+    difference
+}
+
+/// An identifier's digits as a number of 160 bits.
+fn bytes(id: &str) -> [u8; 20] {
+    let padded = format!("{id:0>40}");
+    let mut bytes = [0; 20];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&padded[2 * at..2 * at + 2], 16).expect("hexadecimal digits");
+    }
+    bytes
+}
+
+/// The affinity group of an identifier: its remainder.
+///
+/// # Panics
+/// When it is not written in hexadecimal digits.
+#[must_use]
+pub fn group(id: &str, groups: u32) -> u32 {
+    id.chars().fold(0, |rest, digit| (rest * 16 + digit.to_digit(16).expect("hexadecimal digits")) % groups)
+}
+
+/// The group that serves an identifier: its own or, if nobody is in that, the next one that has members. None without
+/// nodes.
+#[must_use]
+pub fn serving_group(nodes: &[&str], id: &str, groups: u32) -> Option<u32> {
+    let own = group(id, groups);
+    (0..groups)
+        .map(|step| (own + step) % groups)
+        .find(|candidate| nodes.iter().any(|node| group(node, groups) == *candidate))
+}
+
 /// The first key of a series that begins with `prefix` whose identifier is wanted.
 ///
 /// # Panics
@@ -98,6 +164,34 @@ mod tests {
         assert_eq!(owner(&nodes, "00"), "10");
         assert_eq!(holders(&nodes, "60", 2), ["70", "10"]);
         assert_eq!(holders(&nodes, "60", 5), ["70", "10", "50"]);
+    }
+
+    #[test]
+    fn the_closest_nodes_are_counted_both_ways_around_the_circle() {
+        // 16, 45, 112 of 128.
+        let nodes = ["10", "2d", "70"];
+        assert_eq!(closest(&nodes, "10", 1, 7), ["10"]);
+        assert_eq!(closest(&nodes, "1f", 3, 7), ["2d", "10", "70"]);
+        // 0 is as far from 16 as from 112: the lower one has it.
+        assert_eq!(closest(&nodes, "00", 3, 7), ["10", "70", "2d"]);
+        assert_eq!(closest(&nodes, "7f", 2, 7), ["70", "10"]);
+        let far = hash(b"far", BITS_MAX);
+        let near = format!("{}{}", &far[..39], if far.ends_with('0') { '1' } else { '0' });
+        let zero = "0".repeat(40);
+        assert_eq!(closest(&[&zero, &near, &far], &far, 2, BITS_MAX), [&far, &near]);
+        assert_eq!(closest(&[&zero, &"8".repeat(40)], &"f".repeat(40), 1, BITS_MAX), [&zero]);
+    }
+
+    #[test]
+    fn an_empty_groups_keys_are_served_by_the_next_one_with_members() {
+        assert_eq!(group("2d", 4), 1);
+        // abc… mod 16 is its last digit.
+        assert_eq!(group("a9993e364706816aba3e25717850c26c9cd0d89d", 16), 13);
+        assert_eq!(group("a9993e364706816aba3e25717850c26c9cd0d89d", 10), 7);
+        let nodes = ["10", "2d", "70"];
+        let served: Vec<_> = ["00", "01", "02", "03"].iter().map(|id| serving_group(&nodes, id, 4)).collect();
+        assert_eq!(served, [Some(0), Some(1), Some(0), Some(0)]);
+        assert_eq!(serving_group(&[], "00", 4), None);
     }
 
     #[test]

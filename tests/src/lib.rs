@@ -3,13 +3,14 @@
 //! A [`Cluster`] builds both binaries (once a test run), starts daemons in a directory of its own, kills, pauses,
 //! stops and restarts them, and kills whatever is left when it goes out of scope. What a test expects is computed
 //! here from first principles: [`ids`] hashes keys with a SHA-1 of its own and finds true successors in a sorted
-//! list. [`stub`] is a client generated from the `.proto` files alone, for bulk work and for requests that no
+//! list; [`Protocol`] says what is right in which overlay. [`stub`] is a client generated from the `.proto` files alone, for bulk work and for requests that no
 //! well-behaved client would send.
 //!
 //! Nothing here sleeps and hopes. Everything that takes time goes through [`eventually`], which polls until a
 //! condition holds and says what was still wrong when its time is over. Everything fails by panicking, so that a
 //! test reads as what it claims; a cluster that is dropped during a panic keeps its logs and says where they are.
 
+mod agreement;
 mod binaries;
 mod builder;
 mod cluster;
@@ -24,6 +25,7 @@ mod ports;
 mod records;
 mod ring_view;
 pub mod stub;
+mod truth;
 mod wait;
 
 pub use binaries::Binaries;
@@ -37,5 +39,6 @@ pub use http::http_get;
 pub use lookups::{Found, Missed, lookup_all};
 pub use ports::free_port;
 pub use records::{Record, Stored, get_all, put_all, records};
-pub use ring_view::{Member, expected_copies, parse_members};
+pub use ring_view::{Member, parse_members};
+pub use truth::Protocol;
 pub use wait::{eventually, holds_for};

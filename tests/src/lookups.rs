@@ -17,8 +17,11 @@ const IN_FLIGHT: usize = 8;
 pub struct Found {
     /// Identifier of the owner.
     pub owner: String,
-    /// Identifiers from the node asked to the owner.
+    /// Identifiers from the node asked to the one that answered for the key: the owner, or in Kelips a member of the
+    /// key's group.
     pub path: Vec<String>,
+    /// Identifiers of who holds the copies.
+    pub replicas: Vec<String>,
     /// As the asker saw it.
     pub took: Duration,
 }
@@ -32,9 +35,9 @@ pub struct Missed {
     pub took: Duration,
 }
 
-/// Looks every key up through one node. Answers are in the order of the keys.
+/// Looks every key up through one node. Answers are in the order of the keys; identifiers have `bits` bits.
 #[must_use]
-pub fn lookup_all(addr: &str, keys: &[String]) -> Vec<Result<Found, Missed>> {
+pub fn lookup_all(addr: &str, keys: &[String], bits: u32) -> Vec<Result<Found, Missed>> {
     let client = stub::admin(addr);
     let gate = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut outcomes = stub::wait(async {
@@ -51,7 +54,7 @@ pub fn lookup_all(addr: &str, keys: &[String]) -> Vec<Result<Found, Missed>> {
                 let took = start.elapsed();
                 let found = answer
                     .map_err(|status| status.to_string())
-                    .and_then(|answer| found(&answer.into_inner(), took))
+                    .and_then(|answer| found(&answer.into_inner(), took, bits))
                     .map_err(|reason| Missed {
                         reason: format!("{key} through {addr} after {took:?}: {reason}"),
                         took,
@@ -65,14 +68,14 @@ pub fn lookup_all(addr: &str, keys: &[String]) -> Vec<Result<Found, Missed>> {
     outcomes.into_iter().map(|(_, found)| found).collect()
 }
 
-fn found(answer: &v1::LookupResponse, took: Duration) -> Result<Found, String> {
+fn found(answer: &v1::LookupResponse, took: Duration, bits: u32) -> Result<Found, String> {
     let id = |peer: Option<&v1::Peer>| {
-        peer.map(|peer| ids::from_wire(&peer.id, ids::BITS_MAX))
-            .ok_or_else(|| format!("a peer is missing in {answer:?}"))
+        peer.map(|peer| ids::from_wire(&peer.id, bits)).ok_or_else(|| format!("a peer is missing in {answer:?}"))
     };
     Ok(Found {
         owner: id(answer.owner.as_ref())?,
         path: answer.path.iter().map(|step| id(step.peer.as_ref())).collect::<Result<_, _>>()?,
+        replicas: answer.replicas.iter().map(|peer| id(Some(peer))).collect::<Result<_, _>>()?,
         took,
     })
 }

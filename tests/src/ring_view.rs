@@ -4,9 +4,6 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::ids;
-use crate::records::Record;
-
 /// One entry of `dht ring -o json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -50,16 +47,14 @@ fn parse_member(member: &Value) -> Result<Member, String> {
     })
 }
 
-/// How many records each node should hold once every record has its copies: those of the owner and the nodes after
-/// it. Worked out from the keys alone.
-#[must_use]
-pub fn expected_copies(nodes: &[&str], records: &[Record], replicas: usize, bits: u32) -> BTreeMap<String, u64> {
+/// How many copies each node should hold when every record's holders are these.
+pub(crate) fn copies_each<'a>(
+    nodes: &[&str],
+    holders: impl IntoIterator<Item = impl IntoIterator<Item = &'a str>>,
+) -> BTreeMap<String, u64> {
     let mut expected: BTreeMap<String, u64> = nodes.iter().map(|node| ((*node).to_owned(), 0)).collect();
-    for record in records {
-        let id = ids::hash(record.key.as_bytes(), bits);
-        for holder in ids::holders(nodes, &id, replicas) {
-            *expected.entry(holder.to_owned()).or_default() += 1;
-        }
+    for holder in holders.into_iter().flatten() {
+        *expected.entry(holder.to_owned()).or_default() += 1;
     }
     expected
 }

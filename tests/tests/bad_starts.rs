@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use harness::{Cluster, Finished, free_port};
+use harness::{Cluster, Finished, Protocol, free_port};
 
 const USAGE: i32 = 2;
 const NOT_JOINED: i32 = 4;
@@ -46,8 +46,43 @@ fn a_node_of_another_cluster_or_with_other_settings_is_refused_with_both_values(
 }
 
 #[test]
+fn a_node_of_another_overlay_or_with_other_settings_of_the_same_is_refused_with_both_values() {
+    let refused = |ours: Protocol, args: &[&str], values: &[&str]| {
+        let cluster = Cluster::named("ours").protocol(ours).start();
+        let seed = cluster.address(0);
+        let mut all = vec!["--cluster", "ours", "--join", &seed, "--join-timeout", "20s"];
+        all.extend(args);
+        let ended = start(&all).expect_code(NOT_JOINED).expect_stderr(values);
+        assert!(ended.took < Duration::from_secs(15), "a refusal is final, but it took {:?}", ended.took);
+        cluster.check(0).expect("nobody got in");
+    };
+    refused(Protocol::Chord, &["--protocol", "pastry"], &["chord", "pastry"]);
+    refused(Protocol::Pastry, &["--protocol", "kelips"], &["pastry", "kelips"]);
+    refused(Protocol::Kelips { groups: 2 }, &[], &["kelips", "chord"]);
+    refused(Protocol::Pastry, &["--protocol", "pastry", "--digit-bits", "2"], &["digit_bits", "4", "2"]);
+    refused(Protocol::Kelips { groups: 5 }, &["--protocol", "kelips", "--groups", "3"], &["groups", "5", "3"]);
+}
+
+#[test]
+fn an_old_data_directory_is_refused_with_another_number_of_groups_or_another_overlay() {
+    let mut cluster = Cluster::named("regrouped").protocol(Protocol::Kelips { groups: 5 }).durable().start();
+    let data_dir = cluster.data_dir(0).display().to_string();
+    cluster.nodes[0].terminate(Duration::from_secs(30));
+    let again = |args: &[&str]| {
+        let all = [&["--cluster", "regrouped", "--data-dir", &data_dir], args].concat();
+        start(&all).expect_code(USAGE).expect_stderr(&[&data_dir])
+    };
+    again(&["--protocol", "kelips", "--groups", "3"]).expect_stderr(&["groups", "5", "3"]);
+    // In an overlay without groups, records lie elsewhere.
+    again(&["--protocol", "pastry"]).expect_stderr(&["groups", "5", "1"]);
+    // With the old number it is as it was.
+    cluster.launch_all([0]);
+}
+
+#[test]
 fn an_unknown_protocol_is_named_with_those_there_are() {
-    start(&["--protocol", "gnutella"]).expect_code(USAGE).expect_stderr(&["gnutella", "chord"]);
+    let known = ["gnutella", "chord", "pastry", "kelips"];
+    start(&["--protocol", "gnutella"]).expect_code(USAGE).expect_stderr(&known);
 }
 
 #[test]

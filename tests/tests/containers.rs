@@ -62,16 +62,21 @@ fn await_readable(compose: &Compose, services: &[&str], records: &[Record]) {
     }
 }
 
-#[test]
-fn five_containers_are_one_ring_that_survives_a_kill_a_cut_and_a_stop() {
-    let compose = match Compose::new("dht-test") {
-        Ok(compose) => compose,
+/// A compose project, or a word on why there is none.
+fn engine(name: &str) -> Option<Compose> {
+    match Compose::new(name) {
+        Ok(compose) => Some(compose),
         Err(reason) => {
             eprintln!("skipped: {reason}");
             println!("skipped: {reason}");
-            return;
+            None
         }
-    };
+    }
+}
+
+#[test]
+fn five_containers_are_one_ring_that_survives_a_kill_a_cut_and_a_stop() {
+    let Some(compose) = engine("dht-test") else { return };
     let _gate = Gate::exclusive(&Binaries::get().target_dir);
     Compose::build_image();
     compose.compose(&["up", "-d"]).expect_code(0);
@@ -113,4 +118,43 @@ fn five_containers_are_one_ring_that_survives_a_kill_a_cut_and_a_stop() {
     await_healthy(&compose, &SERVICES);
     await_ring(&compose, &SERVICES);
     await_readable(&compose, &SERVICES, &all);
+}
+
+/// `PROTOCOL=… docker compose up`, and one crash.
+fn five_containers_of(protocol: &'static str) {
+    let Some(compose) = engine(&format!("dht-{protocol}")) else { return };
+    let compose = compose.protocol(protocol);
+    let _gate = Gate::exclusive(&Binaries::get().target_dir);
+    Compose::build_image();
+    compose.compose(&["up", "-d"]).expect_code(0);
+    await_healthy(&compose, &SERVICES);
+    await_ring(&compose, &SERVICES);
+    let status = compose.dht("node1", &["-o", "json", "status"]).json();
+    assert_eq!(status["protocol"], protocol, "{status}");
+    let all = records(protocol, 20);
+    put_all(&compose, "seed", &all);
+    await_readable(&compose, &["node1", "node2", "node3", "node4"], &all);
+
+    Compose::docker(&["kill", &compose.container("node2")]).expect_code(0);
+    let left = ["seed", "node1", "node3", "node4"];
+    await_readable(&compose, &left, &all);
+    await_ring(&compose, &left);
+    eventually("a clean check", HEAL, || {
+        let check = compose.dht("node4", &["check"]);
+        if check.code == 0 { Ok(()) } else { Err(format!("{}{}", check.text(), check.stderr)) }
+    });
+    compose.compose(&["start", "node2"]).expect_code(0);
+    await_healthy(&compose, &SERVICES);
+    await_ring(&compose, &SERVICES);
+    await_readable(&compose, &SERVICES, &all);
+}
+
+#[test]
+fn five_containers_run_pastry_and_survive_a_kill() {
+    five_containers_of("pastry");
+}
+
+#[test]
+fn five_containers_run_kelips_and_survive_a_kill() {
+    five_containers_of("kelips");
 }

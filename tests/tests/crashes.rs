@@ -117,7 +117,7 @@ fn four_of_thirty_two_killed_at_once_are_routed_around_within_ten_seconds() {
         round += 1;
         let keys: Vec<String> = (0..20).map(|index| format!("{round}-{index}")).collect();
         for addr in addrs.iter().skip(round % 4).step_by(4) {
-            for (key, found) in keys.iter().zip(lookup_all(addr, &keys)) {
+            for (key, found) in keys.iter().zip(lookup_all(addr, &keys, ids::BITS_MAX)) {
                 let took = found.as_ref().map_or_else(|missed| missed.took, |it| it.took);
                 slowest = slowest.max(took);
                 let found = found.map_err(|missed| missed.reason)?;

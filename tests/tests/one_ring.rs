@@ -16,7 +16,7 @@ fn assert_everybody_knows_the_owners(cluster: &mut Cluster, keys: &[String]) -> 
     let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
     let mut all = Vec::new();
     for addr in cluster.up_addrs() {
-        for (key, found) in keys.iter().zip(lookup_all(&addr, keys)) {
+        for (key, found) in keys.iter().zip(lookup_all(&addr, keys, ids::BITS_MAX)) {
             let found = found.unwrap_or_else(|missed| panic!("{missed:?}"));
             let id = ids::hash(key.as_bytes(), ids::BITS_MAX);
             let owner = ids::owner(&nodes, &id);
@@ -98,7 +98,7 @@ fn lookups_over_sixty_four_daemons_take_as_many_hops_as_a_model_with_global_know
     let (mut hops, mut model) = (0, 0);
     for (index, addr) in cluster.up_addrs().iter().enumerate() {
         let some: Vec<String> = keys.iter().skip(index).step_by(64).cloned().collect();
-        for (key, found) in some.iter().zip(lookup_all(addr, &some)) {
+        for (key, found) in some.iter().zip(lookup_all(addr, &some, ids::BITS_MAX)) {
             let found = found.unwrap_or_else(|missed| panic!("{missed:?}"));
             let id = ids::hash(key.as_bytes(), ids::BITS_MAX);
             let way = model_way(&nodes, &found.path[0], &id);
