@@ -281,13 +281,23 @@ fn a_development_cluster_runs_until_it_is_interrupted_and_leaves_nobody_behind()
 #[test]
 fn the_shipped_configurations_are_sound() {
     let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
-    let mut seen = 0;
+    let mut seen = Vec::new();
     for entry in fs::read_dir(config).expect("a directory") {
-        let path = entry.expect("an entry").path().display().to_string();
-        let args = ["--config", &path, "--check-config"];
+        let path = entry.expect("an entry").path();
+        // A matrix of round trips lies beside them.
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let args = ["--config", &path.display().to_string(), "--check-config"];
         let checked = Cluster::dhtd_plain(&args, Duration::from_secs(10)).expect_code(0);
-        assert_eq!(checked.text(), "", "{path}");
-        seen += 1;
+        assert_eq!(checked.text(), "", "{path:?}");
+        seen.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
     }
-    assert!(seen >= 2, "{seen} configurations");
+    for protocol in ["chord", "pastry", "kelips"] {
+        assert!(seen.iter().any(|name| name == protocol), "{seen:?}");
+    }
+    // And so does the matrix.
+    let matrix = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/latency-sample.txt");
+    let args = ["--dev-latency", matrix, "--check-config"];
+    assert_eq!(Cluster::dhtd_plain(&args, Duration::from_secs(10)).expect_code(0).text(), "");
 }

@@ -1,13 +1,15 @@
 //! News of records: from the layer above, and on to the group that has to know (§2.2, insertion).
 //!
 //! A home that is not in the group of a record's key sends it to a contact there; one request at a time to each group,
-//! and what is not taken is sent again.
+//! with all that has come together meanwhile, and what is not taken is sent again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use overlay::{Announcement, Ctx, KeyHash, Peer, Refusal};
 use ring::Range;
 
+use crate::kelips::Timer;
 use crate::{Holders, Insertion, Kelips, Listing, Request, Response, Slot};
 
 /// What waits to be sent, at most, of each kind.
@@ -17,9 +19,13 @@ const LISTINGS_MAX: usize = 256;
 /// Of each kind in one request.
 const HOLDERS: usize = 16;
 pub(crate) const KEYS: usize = 64;
-const LISTINGS: usize = 1;
-/// Keys in one page of a listing.
+const LISTINGS: usize = 16;
+/// Keys in one page of a listing, and in all that are sent together.
 pub(crate) const LISTED: usize = 256;
+/// Requests to a group are so far apart: news comes in bursts.
+const APART: Duration = Duration::from_millis(20);
+/// Holders that arrived are not told again for so many rounds, however often the layer above repeats them.
+const TOLD_ROUNDS: u64 = 8;
 
 /// News for other groups that has not arrived there yet.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -29,6 +35,10 @@ pub(crate) struct Outbox {
     listings: Vec<Listing>,
     /// The group that a request is under way for, and to whom.
     sending: BTreeMap<u32, Peer>,
+    /// What has arrived of holders, and in which round.
+    told: BTreeMap<Slot, (u64, Vec<Peer>, u64)>,
+    /// The timer for the next requests runs.
+    armed: bool,
 }
 
 impl Kelips {
@@ -51,7 +61,7 @@ impl Kelips {
             for slot in slots.iter().filter(|slot| range.contains(slots.range(slot.index).upto)) {
                 if self.serves(group) {
                     self.put_holders(slot, number, homes.clone());
-                } else if self.outbox.holders.len() < WAITING_MAX {
+                } else if self.outbox.holders.len() < WAITING_MAX && !self.outbox.knows(slot, number, &homes) {
                     let waiting = self.outbox.holders.entry(slot).or_default();
                     if waiting.0 <= number {
                         *waiting = (number, homes.clone());
@@ -140,6 +150,20 @@ impl Kelips {
         Ok(Response::Inserted)
     }
 
+    /// Sees to it that what waits is sent in a moment.
+    pub(crate) fn arm_outbox(&mut self, ctx: &mut Ctx<'_, Self>) {
+        if !self.outbox.armed && !self.outbox.is_empty() {
+            self.outbox.armed = true;
+            ctx.arm(Timer::Insert, APART);
+        }
+    }
+
+    /// The moment has come.
+    pub(crate) fn send_news(&mut self, ctx: &mut Ctx<'_, Self>) {
+        self.outbox.armed = false;
+        self.flush_outbox(ctx);
+    }
+
     /// Sends what waits, at most one request to a group.
     pub(crate) fn flush_outbox(&mut self, ctx: &mut Ctx<'_, Self>) {
         for group in self.outbox_groups() {
@@ -176,17 +200,19 @@ impl Kelips {
             heartbeat: 0,
             homes: homes.clone(),
         });
-        Insertion {
-            holders: holders.collect(),
-            keys: keys.take(KEYS).collect(),
-            listings: listings.take(LISTINGS).cloned().collect(),
-        }
+        let mut room = LISTED;
+        let listings = listings.take(LISTINGS).take_while(|listing| {
+            let fits = listing.keys.len() <= room;
+            room = room.saturating_sub(listing.keys.len());
+            fits
+        });
+        Insertion { holders: holders.collect(), keys: keys.take(KEYS).collect(), listings: listings.cloned().collect() }
     }
 
     /// This node's group serves those keys by now.
     fn take_back(&mut self, group: u32) {
         let insertion = self.insertion(group);
-        self.outbox.arrived(&insertion);
+        self.outbox.arrived(&insertion, self.round);
         if self.on_insertion(insertion).is_ok() {
             self.outbox.sending.remove(&group);
         }
@@ -194,8 +220,8 @@ impl Kelips {
 
     pub(crate) fn on_inserted(&mut self, by: &Peer, insertion: &Insertion, ctx: &mut Ctx<'_, Self>) {
         self.outbox.sending.retain(|_, asked| asked != by);
-        self.outbox.arrived(insertion);
-        self.flush_outbox(ctx);
+        self.outbox.arrived(insertion, self.round);
+        self.arm_outbox(ctx);
     }
 
     /// It is sent again in a later round, to whoever is the contact then.
@@ -205,6 +231,15 @@ impl Kelips {
 }
 
 impl Outbox {
+    fn is_empty(&self) -> bool {
+        self.holders.is_empty() && self.keys.is_empty() && self.listings.is_empty()
+    }
+
+    /// Whether this arrived a moment ago.
+    fn knows(&self, slot: Slot, number: u64, homes: &[Peer]) -> bool {
+        self.told.get(&slot).is_some_and(|(told, to, _)| *told == number && to == homes)
+    }
+
     /// Puts a range's keys in line, page by page, in place of what waits for the same range.
     fn list(&mut self, range: Range, keys: &[KeyHash]) {
         self.listings.retain(|listing| listing.range != range);
@@ -222,9 +257,13 @@ impl Outbox {
     }
 
     /// These need not be sent again, unless there is later news of them.
-    fn arrived(&mut self, insertion: &Insertion) {
+    fn arrived(&mut self, insertion: &Insertion, round: u64) {
+        self.told.retain(|_, (_, _, told)| round.saturating_sub(*told) < TOLD_ROUNDS);
         for holders in &insertion.holders {
-            self.holders.retain(|slot, (number, _)| *slot != holders.slot || *number > holders.number);
+            self.told.insert(holders.slot, (holders.number, holders.homes.clone(), round));
+            if self.holders.get(&holders.slot).is_some_and(|(number, _)| *number <= holders.number) {
+                self.holders.remove(&holders.slot);
+            }
         }
         for (key, there) in &insertion.keys {
             if self.keys.get(key) == Some(there) {

@@ -90,6 +90,8 @@ pub enum Timer {
     Gossip,
     /// What a dead member was the arbiter of may be taken over.
     Succeed,
+    /// News for other groups goes out.
+    Insert,
 }
 
 impl Kelips {
@@ -104,6 +106,7 @@ impl Kelips {
         ctx.disarm(Timer::Join);
         ctx.disarm(Timer::Gossip);
         ctx.disarm(Timer::Succeed);
+        ctx.disarm(Timer::Insert);
         ctx.lost(why);
     }
 
@@ -288,9 +291,10 @@ impl Overlay for Kelips {
         Request::FindMember { id, avoid, presence }
     }
 
-    fn announce(&mut self, news: Announcement, _ctx: &mut Ctx<'_, Self>) {
+    fn announce(&mut self, news: Announcement, ctx: &mut Ctx<'_, Self>) {
         if self.is_member() {
             self.on_announcement(news);
+            self.arm_outbox(ctx);
             self.refresh_shares();
         }
     }
@@ -333,6 +337,7 @@ impl Overlay for Kelips {
             Timer::Join => self.continue_join(ctx),
             Timer::Succeed => self.succeed(ctx),
             Timer::Gossip => self.gossip_round(ctx),
+            Timer::Insert => self.send_news(ctx),
         }
         self.refresh_shares();
     }

@@ -75,12 +75,12 @@ impl Calls {
         &self,
         to: &Peer,
         ring: Option<RingId>,
-        request: replica::Request,
+        requests: Vec<replica::Request>,
         timeout: Duration,
     ) -> Result<replica::Response, Failure> {
-        metrics::counter!("dhtd_calls_total", "path" => wire::Call::path(&request)).increment(1);
+        metrics::counter!("dhtd_calls_total", "path" => wire::Call::path(&requests)).increment(1);
         let way = self.journey(&to.addr, timeout);
-        way.there_and_back(self.client.control(to, ring, request, way.rest())).await.map_err(of_peer)
+        way.there_and_back(self.client.control(to, ring, requests, way.rest())).await.map_err(of_peer)
     }
 
     pub(crate) async fn execute(

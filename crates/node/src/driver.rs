@@ -194,8 +194,8 @@ impl<P: WireProtocol> Driver<P> {
                 self.queries.insert(query, reply);
                 self.forget_abandoned_queries();
             }
-            Input::Control { from, request, reply } => {
-                let response = self.control.serve(now, &from, request);
+            Input::Control { from, requests, reply } => {
+                let response = self.control.serve(now, &from, requests);
                 // What it promises or accepts is on disk and in force before anybody hears of it.
                 self.settle().await;
                 if self.standing.borrow().broken.is_none() {
@@ -388,11 +388,11 @@ impl<P: WireProtocol> Driver<P> {
 
     async fn control_effect(&mut self, effect: replica::Effect) {
         match effect {
-            replica::Effect::Call { call, to, request, timeout } => {
+            replica::Effect::Call { call, to, requests, timeout } => {
                 let (shared, ring) = (Arc::clone(&self.shared), self.sets_of);
                 tokio::spawn(async move {
                     let to = shared.now_at(&to);
-                    let result = shared.peers.control(&to, ring, request, timeout).await;
+                    let result = shared.peers.control(&to, ring, requests, timeout).await;
                     shared
                         .inbox
                         .tell(Input::Evidence { peer: to, result: result.as_ref().map(|_| ()).map_err(Clone::clone) });

@@ -82,7 +82,7 @@ pub(crate) async fn list(shared: &Shared, from: &Member, asked: List) -> Result<
     let List { range, set, after, limit, .. } = asked;
     if older_than(&*shared.holdings.read().await, range, set.number) {
         let install = Request::Install { range, set: set.clone(), before: None };
-        shared.inbox.control(from.clone(), install).await.map_err(|_| Refusal::Busy)?;
+        shared.inbox.control(from.clone(), vec![install]).await.map_err(|_| Refusal::Busy)?;
     }
     let holdings = shared.holdings.read().await;
     if let Some(found) = overlapping(&holdings, range).find(|holding| holding.set.number > set.number) {

@@ -14,7 +14,7 @@ pub(crate) enum Input {
     /// Find an identifier's owner.
     Locate { target: Id, reply: oneshot::Sender<Result<Located, LocateError>> },
     /// A peer's question about sets.
-    Control { from: Member, request: Request, reply: oneshot::Sender<Response> },
+    Control { from: Member, requests: Vec<Request>, reply: oneshot::Sender<Response> },
     /// A call about sets ended.
     ControlEnd { call: CallId, result: Result<Response, Failure> },
     /// A job ended.
@@ -88,9 +88,9 @@ impl Inbox {
         answer.await.unwrap_or(Err(LocateError::Joining))
     }
 
-    pub(crate) async fn control(&self, from: Member, request: Request) -> Result<Response, Busy> {
+    pub(crate) async fn control(&self, from: Member, requests: Vec<Request>) -> Result<Response, Busy> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Input::Control { from, request, reply })?;
+        self.ask(Input::Control { from, requests, reply })?;
         answer.await.map_err(|_| Busy)
     }
 

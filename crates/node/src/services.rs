@@ -116,10 +116,10 @@ impl<P: WireProtocol + Send + Sync + 'static> PeerService<P> for Services<P> {
         &self,
         from: Member,
         envelope: Envelope,
-        request: replica::Request,
+        requests: Vec<replica::Request>,
     ) -> Result<replica::Response, Refusal> {
         self.meant(&envelope)?;
-        self.shared.inbox.control(from, request).await.map_err(|_| Refusal::Busy)
+        self.shared.inbox.control(from, requests).await.map_err(|_| Refusal::Busy)
     }
 
     async fn execute(&self, _: Member, envelope: Envelope, request: records::Execute) -> Result<Outcome, Refusal> {

@@ -25,7 +25,7 @@ use crate::proposer::Proposal;
 use crate::retry::Retries;
 use crate::{
     Answer, CallId, Config, Effect, Event, Holding, Holdings, JobId, Learner, LeaveProgress, Member, Piece, Request,
-    Response, Role, Set,
+    Response, Role, Set, Word,
 };
 
 /// How often the machine looks again while something is to be done.
@@ -36,6 +36,8 @@ const IDLE_PERIOD: Duration = Duration::from_millis(1_000);
 const LOOK_APART: Duration = Duration::from_millis(10);
 /// Deadline of a call.
 const CALL_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// Questions in one call.
+const QUESTIONS_MAX: usize = 64;
 
 /// The machine that decides who holds what: acceptor, proposer, newcomer and primary in one.
 #[derive(Clone, Debug)]
@@ -72,6 +74,8 @@ pub struct Control {
     pub(crate) busy: bool,
     calls: BTreeMap<CallId, Pending>,
     last_call: u64,
+    /// Asked since the last flush: what goes to the same peer goes together.
+    questions: Vec<Question>,
     outbox: Vec<Effect>,
     effects: VecDeque<Effect>,
     pub(crate) persisted: Vec<Piece>,
@@ -86,12 +90,20 @@ pub struct Control {
 
 /// A call under way.
 #[derive(Clone, Debug)]
-pub(crate) struct Pending {
-    pub(crate) to: Peer,
-    pub(crate) asked: Asked,
+struct Pending {
+    to: Peer,
+    asked: Vec<Asked>,
 }
 
-/// What a call was for.
+/// A question that is about to go out.
+#[derive(Clone, Debug)]
+struct Question {
+    to: Peer,
+    request: Request,
+    asked: Asked,
+}
+
+/// What a question was for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Asked {
     Prepare { proposal: u64, member: Member },
@@ -135,6 +147,7 @@ impl Control {
             busy: false,
             calls: BTreeMap::new(),
             last_call: 0,
+            questions: Vec::new(),
             outbox: Vec::new(),
             effects: VecDeque::new(),
             persisted: Vec::new(),
@@ -163,6 +176,7 @@ impl Control {
         self.lessons.clear();
         self.notices.clear();
         self.calls.clear();
+        self.questions.clear();
         self.cuts.clear();
         self.inquiry = None;
         self.came_back = false;
@@ -201,9 +215,15 @@ impl Control {
     }
 
     /// Answer a peer. The answer may go out only after the effects that this left were carried out in order.
-    pub fn serve(&mut self, now: Time, from: &Member, request: Request) -> Response {
+    pub fn serve(&mut self, now: Time, from: &Member, requests: Vec<Request>) -> Response {
         self.peers.on_word(from);
-        let answer = match request {
+        let answers = requests.into_iter().map(|request| self.answer(now, from, request)).collect();
+        self.flush();
+        Response { me: self.me.clone(), leaving: self.leaving, answers }
+    }
+
+    fn answer(&mut self, now: Time, from: &Member, request: Request) -> Answer {
+        match request {
             Request::Sets { range, known } => self.serve_sets(now, range, known),
             Request::Prepare { range, after, ballot } => self.prepare(range, after, ballot),
             Request::Accept { range, after, ballot, set } => self.accept(now, range, after, ballot, set),
@@ -212,22 +232,24 @@ impl Control {
             Request::Register { range, number } => self.register(now, from, range, number),
             Request::Synced { range, number } => self.mark_synced(from, range, number),
             Request::Leaving => self.serve_leaving(now, from),
-        };
-        self.flush();
-        Response { me: self.me.clone(), leaving: self.leaving, answer }
+        }
     }
 
     /// A call ended.
     pub fn on_reply(&mut self, now: Time, call: CallId, result: Result<Response, Failure>) {
-        let Some(pending) = self.calls.remove(&call) else { return };
+        let Some(Pending { to, mut asked }) = self.calls.remove(&call) else { return };
         match result {
             Ok(response) => {
                 self.peers.on_response(&response);
-                self.on_answer(now, pending, response);
+                let unanswered = asked.split_off(response.answers.len().min(asked.len()));
+                for (asked, answer) in asked.into_iter().zip(response.answers) {
+                    self.on_answer(now, asked, Word { me: response.me.clone(), answer });
+                }
+                unanswered.iter().for_each(|asked| self.on_silence(now, &to, asked));
             }
             Err(failure) => {
-                self.peers.on_failure(now, &pending.to, &failure);
-                self.on_silence(now, &pending);
+                self.peers.on_failure(now, &to, &failure);
+                asked.iter().for_each(|asked| self.on_silence(now, &to, asked));
             }
         }
         self.look(now);
@@ -346,20 +368,42 @@ impl Control {
     }
 
     pub(crate) fn call(&mut self, to: Peer, request: Request, asked: Asked) {
-        self.last_call += 1;
-        let call = CallId(self.last_call);
-        self.calls.insert(call, Pending { to: to.clone(), asked });
-        self.outbox.push(Effect::Call { call, to, request, timeout: CALL_TIMEOUT });
+        self.questions.push(Question { to, request, asked });
     }
 
-    /// Whether any call for this is under way.
+    /// Whether anybody is being asked this.
     pub(crate) fn is_asking(&self, is: impl Fn(&Asked) -> bool) -> bool {
-        self.calls.values().any(|pending| is(&pending.asked))
+        self.calls.values().flat_map(|pending| &pending.asked).any(&is)
+            || self.questions.iter().any(|question| is(&question.asked))
     }
 
-    /// Whether a call for this is under way.
+    /// Whether this peer is being asked this.
     pub(crate) fn calling(&self, to: Id, is: impl Fn(&Asked) -> bool) -> bool {
-        self.calls.values().any(|pending| pending.to.id == to && is(&pending.asked))
+        self.calls.values().filter(|pending| pending.to.id == to).flat_map(|pending| &pending.asked).any(&is)
+            || self.questions.iter().any(|question| question.to.id == to && is(&question.asked))
+    }
+
+    /// Puts the questions to each peer into calls.
+    fn ask(&mut self) {
+        let mut calls: Vec<(Peer, Vec<Request>, Vec<Asked>)> = Vec::new();
+        for Question { to, request, asked } in self.questions.drain(..) {
+            let same = |(peer, requests, _): &&mut (Peer, Vec<Request>, Vec<Asked>)| {
+                *peer == to && requests.len() < QUESTIONS_MAX
+            };
+            match calls.iter_mut().rev().find(same) {
+                Some((_, requests, all)) => {
+                    requests.push(request);
+                    all.push(asked);
+                }
+                None => calls.push((to, vec![request], vec![asked])),
+            }
+        }
+        for (to, requests, asked) in calls {
+            self.last_call += 1;
+            let call = CallId(self.last_call);
+            self.calls.insert(call, Pending { to: to.clone(), asked });
+            self.outbox.push(Effect::Call { call, to, requests, timeout: CALL_TIMEOUT });
+        }
     }
 
     pub(crate) fn emit(&mut self, effect: Effect) {
@@ -376,6 +420,7 @@ impl Control {
             self.flushed = Some(self.locals.changes());
             self.publish();
         }
+        self.ask();
         self.effects.extend(self.outbox.drain(..));
     }
 
@@ -437,28 +482,28 @@ impl Control {
         }
     }
 
-    fn on_answer(&mut self, now: Time, pending: Pending, response: Response) {
-        if let Answer::Pieces(pieces) = &response.answer {
+    fn on_answer(&mut self, now: Time, asked: Asked, word: Word) {
+        if let Answer::Pieces(pieces) = &word.answer {
             self.learn_pieces(now, pieces);
         }
-        match pending.asked {
-            Asked::Prepare { proposal, member } => self.on_prepared(now, proposal, &member, response),
-            Asked::Accept { proposal, member } => self.on_accepted(now, proposal, &member, response),
-            Asked::Install { range, number, notice } => self.on_installed(range, number, notice, &response),
-            Asked::Sets { range } => self.on_sets(now, range, &response),
-            Asked::Learn { range, number } => self.on_lesson(now, range, number, response),
-            Asked::Register { range, number } => self.on_registered(now, range, number, &response),
-            Asked::Synced { range, number } => self.on_synced(now, range, number, &response),
-            Asked::Leaving { told } => self.on_released(&told, &response),
+        match asked {
+            Asked::Prepare { proposal, member } => self.on_prepared(now, proposal, &member, word),
+            Asked::Accept { proposal, member } => self.on_accepted(now, proposal, &member, word),
+            Asked::Install { range, number, notice } => self.on_installed(range, number, notice, &word),
+            Asked::Sets { range } => self.on_sets(now, range, &word),
+            Asked::Learn { range, number } => self.on_lesson(now, range, number, word),
+            Asked::Register { range, number } => self.on_registered(now, range, number, &word),
+            Asked::Synced { range, number } => self.on_synced(now, range, number, &word),
+            Asked::Leaving { told } => self.on_released(&told, &word),
         }
     }
 
-    fn on_silence(&mut self, now: Time, pending: &Pending) {
-        match &pending.asked {
+    fn on_silence(&mut self, now: Time, to: &Peer, asked: &Asked) {
+        match asked {
             Asked::Register { number, .. } | Asked::Synced { number, .. } => {
-                self.back_off(now, crate::retry::Kind::Newcomer, pending.to.id, *number);
+                self.back_off(now, crate::retry::Kind::Newcomer, to.id, *number);
             }
-            Asked::Learn { .. } => self.on_lesson_lost(now, &pending.to),
+            Asked::Learn { .. } => self.on_lesson_lost(now, to),
             Asked::Prepare { proposal, .. } | Asked::Accept { proposal, .. } => self.on_vote_lost(now, *proposal),
             _ => {}
         }

@@ -10,7 +10,7 @@ use ring::{Id, Range};
 use crate::control::Asked;
 use crate::local::Local;
 use crate::next_set::{Health, Situation, next_members};
-use crate::{Answer, Control, Member, Piece, Request, Response, Set};
+use crate::{Answer, Control, Member, Piece, Request, Set, Word};
 
 /// "Learnt" is believed for so long after it should have been asked for again.
 const LEARNT_FOR: Duration = Duration::from_secs(1);
@@ -217,12 +217,12 @@ impl Control {
         }
     }
 
-    pub(crate) fn on_lesson(&mut self, now: Time, range: Range, number: u64, response: Response) {
+    pub(crate) fn on_lesson(&mut self, now: Time, range: Range, number: u64, word: Word) {
         let is_it =
-            |lesson: &&mut Lesson| lesson.range == range && lesson.number == number && lesson.to == response.me.peer.id;
+            |lesson: &&mut Lesson| lesson.range == range && lesson.number == number && lesson.to == word.me.peer.id;
         let Some(lesson) = self.lessons.iter_mut().find(is_it) else { return };
-        lesson.state = match response.answer {
-            Answer::Learnt { number } if number == lesson.number => LessonState::Learnt(response.me),
+        lesson.state = match word.answer {
+            Answer::Learnt { number } if number == lesson.number => LessonState::Learnt(word.me),
             Answer::No(_) => {
                 lesson.due = now.plus(REFUSED_FOR);
                 LessonState::Refused
@@ -327,8 +327,8 @@ impl Control {
     }
 
     /// An answer to a question about sets; the pieces in it were already learnt.
-    pub(crate) fn on_sets(&mut self, now: Time, range: Range, response: &Response) {
-        let Answer::Pieces(pieces) = &response.answer else { return };
+    pub(crate) fn on_sets(&mut self, now: Time, range: Range, word: &Word) {
+        let Answer::Pieces(pieces) = &word.answer else { return };
         for piece in pieces {
             self.confirm(now, piece.range, &piece.set);
             // Outside of this node's arcs it is the owner that was asked.
@@ -339,7 +339,7 @@ impl Control {
         if let Some(inquiry) = &mut self.inquiry
             && inquiry.ranges.contains(&range)
         {
-            inquiry.answered.insert((response.me.peer.id, range));
+            inquiry.answered.insert((word.me.peer.id, range));
         }
     }
 

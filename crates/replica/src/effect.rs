@@ -64,14 +64,14 @@ pub enum Job {
 /// What the driver must do.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Effect {
-    /// Ask a peer; end it exactly once through [`crate::Control::on_reply`].
+    /// Ask a peer all this; end it exactly once through [`crate::Control::on_reply`].
     Call {
         /// Its number.
         call: CallId,
         /// Whom.
         to: Peer,
-        /// What.
-        request: Request,
+        /// What, in this order.
+        requests: Vec<Request>,
         /// When to give up.
         timeout: Duration,
     },

@@ -8,7 +8,7 @@ use ring::Range;
 
 use crate::control::Asked;
 use crate::local::{Local, Release};
-use crate::{Answer, Control, LeaveProgress, Member, Request, Response};
+use crate::{Answer, Control, LeaveProgress, Member, Request, Word};
 
 /// How often the others are told.
 const FAREWELL_PERIOD: Duration = Duration::from_millis(500);
@@ -127,13 +127,13 @@ impl Control {
         });
     }
 
-    pub(crate) fn on_released(&mut self, told: &[(Range, u64)], response: &Response) {
-        if response.answer != Answer::Done {
+    pub(crate) fn on_released(&mut self, told: &[(Range, u64)], word: &Word) {
+        if word.answer != Answer::Done {
             return;
         }
         for (range, number) in told {
             self.locals.update(*range, |_, local| {
-                let same = local.set.number == *number && local.set.primary().is(&response.me);
+                let same = local.set.number == *number && local.set.primary().is(&word.me);
                 if same && local.release == Release::Told {
                     local.release = Release::Free;
                 }

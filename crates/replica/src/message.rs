@@ -72,7 +72,8 @@ pub struct Piece {
     pub synced: bool,
 }
 
-/// What nodes say to each other about sets. The records themselves travel beside this, see the node's storage calls.
+/// What nodes ask each other about sets, several questions in one call. The records themselves travel beside this, see
+/// the node's storage calls.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Request {
     /// What do you know about this range? And here is what I know.
@@ -136,15 +137,22 @@ pub enum Request {
     Leaving,
 }
 
-/// What they answer. Each carries the answerer, whose store number the asker may not know yet.
+/// What they answer. It carries the answerer, whose store number the asker may not know yet.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Response {
     /// Who answers.
     pub me: Member,
     /// Whether it is leaving.
     pub leaving: bool,
-    /// The answer.
-    pub answer: Answer,
+    /// To each question, in the order of asking.
+    pub answers: Vec<Answer>,
+}
+
+/// One of a [`Response`]'s answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Word {
+    pub(crate) me: Member,
+    pub(crate) answer: Answer,
 }
 
 /// The answers.

@@ -10,7 +10,7 @@ use ring::Range;
 use crate::control::Asked;
 use crate::local::{Local, Newcomer, Step};
 use crate::retry::Kind;
-use crate::{Answer, Control, Job, Member, Request, Response, Set};
+use crate::{Answer, Control, Job, Member, Request, Set, Word};
 
 /// Nobody wants this node there any more when nobody has asked for so long.
 const WANTED_FOR: Duration = Duration::from_secs(5);
@@ -100,12 +100,12 @@ impl Control {
         self.call(self.peers.locate(primary), request, asked);
     }
 
-    pub(crate) fn on_registered(&mut self, now: Time, range: Range, number: u64, response: &Response) {
-        if response.answer != Answer::Done {
-            self.back_off(now, Kind::Newcomer, response.me.peer.id, number);
+    pub(crate) fn on_registered(&mut self, now: Time, range: Range, number: u64, word: &Word) {
+        if word.answer != Answer::Done {
+            self.back_off(now, Kind::Newcomer, word.me.peer.id, number);
             return;
         }
-        self.retries.succeeded(Kind::Newcomer, response.me.peer.id, number);
+        self.retries.succeeded(Kind::Newcomer, word.me.peer.id, number);
         self.advance(range, number, |newcomer| {
             if newcomer.step == Step::Asked {
                 newcomer.step = Step::Registered;
@@ -113,8 +113,8 @@ impl Control {
         });
     }
 
-    pub(crate) fn on_synced(&mut self, now: Time, range: Range, number: u64, response: &Response) {
-        match response.answer {
+    pub(crate) fn on_synced(&mut self, now: Time, range: Range, number: u64, word: &Word) {
+        match word.answer {
             Answer::Done => self.advance(range, number, |newcomer| {
                 if newcomer.step >= Step::Fetched {
                     newcomer.step = Step::Synced;
@@ -123,10 +123,10 @@ impl Control {
             }),
             // Dropped, or the primary was born again: from the start.
             Answer::No(_) => {
-                self.back_off(now, Kind::Newcomer, response.me.peer.id, number);
+                self.back_off(now, Kind::Newcomer, word.me.peer.id, number);
                 self.advance(range, number, |newcomer| newcomer.step = Step::Asked);
             }
-            _ => self.back_off(now, Kind::Newcomer, response.me.peer.id, number),
+            _ => self.back_off(now, Kind::Newcomer, word.me.peer.id, number),
         }
     }
 

@@ -7,7 +7,7 @@ use overlay::Time;
 use ring::Range;
 
 use crate::control::Asked;
-use crate::{Answer, Control, Member, Request, Response, Set};
+use crate::{Answer, Control, Member, Request, Set, Word};
 
 /// Pause between two tries.
 const AGAIN_AFTER: Duration = Duration::from_millis(300);
@@ -72,15 +72,15 @@ impl Control {
         }
     }
 
-    pub(crate) fn on_installed(&mut self, range: Range, number: u64, notice: Option<u64>, response: &Response) {
-        let heard = matches!(response.answer, Answer::Done | Answer::Pieces(_));
+    pub(crate) fn on_installed(&mut self, range: Range, number: u64, notice: Option<u64>, word: &Word) {
+        let heard = matches!(word.answer, Answer::Done | Answer::Pieces(_));
         if let Some(notice) = notice
             && heard
         {
             self.notices.retain(|one| one.number != notice);
         }
         if heard {
-            self.on_told(range, number, response);
+            self.on_told(range, number, word);
         }
     }
 }

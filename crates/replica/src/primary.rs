@@ -9,7 +9,7 @@ use ring::Range;
 use crate::control::Asked;
 use crate::local::{Duty, Local, Primary};
 use crate::retry::Kind;
-use crate::{Answer, Control, Job, Learner, Member, Request, Response, Set};
+use crate::{Answer, Control, Job, Learner, Member, Request, Set, Word};
 
 /// A dropped newcomer may register again only after so long: by then no call of its earlier attempt is under way.
 const DROPPED_FOR: Duration = Duration::from_secs(3);
@@ -198,8 +198,8 @@ impl Control {
     }
 
     /// A member answered what it was told about a set.
-    pub(crate) fn on_told(&mut self, range: Range, number: u64, response: &Response) {
-        self.note_told(range, number, &response.me);
+    pub(crate) fn on_told(&mut self, range: Range, number: u64, word: &Word) {
+        self.note_told(range, number, &word.me);
     }
 
     /// Whether a majority of `set` can be reached, as far as is known.

@@ -12,7 +12,7 @@ use ring::{Id, Range};
 
 use crate::control::Asked;
 use crate::retry::Kind;
-use crate::{Answer, Ballot, Control, Member, Request, Response, Set};
+use crate::{Answer, Ballot, Control, Member, Request, Set, Word};
 
 /// A proposal that is not through by then is given up; another follows with a higher ballot.
 const DEADLINE: Duration = Duration::from_millis(2_500);
@@ -75,16 +75,16 @@ impl Control {
         if members.iter().any(|member| member.is(&self.me)) {
             let answer = self.prepare(range, after, ballot);
             let me = self.me.clone();
-            self.on_prepared(now, number, &me.clone(), Response { me, leaving: self.leaving, answer });
+            self.on_prepared(now, number, &me.clone(), Word { me, answer });
         }
     }
 
-    pub(crate) fn on_prepared(&mut self, now: Time, number: u64, member: &Member, response: Response) {
+    pub(crate) fn on_prepared(&mut self, now: Time, number: u64, member: &Member, word: Word) {
         let Some(proposal) = self.proposals.iter_mut().find(|proposal| proposal.number == number) else { return };
-        if !response.me.is(member) {
+        if !word.me.is(member) {
             return;
         }
-        let accepted = match response.answer {
+        let accepted = match word.answer {
             Answer::Promised { accepted } => accepted,
             answer => return self.on_refusal(now, number, member, &answer),
         };
@@ -128,17 +128,17 @@ impl Control {
         if asked_now.iter().any(|member| member.is(&self.me)) {
             let answer = self.accept(now, range, after, ballot, set);
             let me = self.me.clone();
-            self.on_accepted(now, number, &me.clone(), Response { me, leaving: self.leaving, answer });
+            self.on_accepted(now, number, &me.clone(), Word { me, answer });
         }
     }
 
-    pub(crate) fn on_accepted(&mut self, now: Time, number: u64, member: &Member, response: Response) {
+    pub(crate) fn on_accepted(&mut self, now: Time, number: u64, member: &Member, word: Word) {
         let Some(proposal) = self.proposals.iter_mut().find(|proposal| proposal.number == number) else { return };
-        if !response.me.is(member) {
+        if !word.me.is(member) {
             return;
         }
-        if response.answer != Answer::Accepted {
-            return self.on_refusal(now, number, member, &response.answer);
+        if word.answer != Answer::Accepted {
+            return self.on_refusal(now, number, member, &word.answer);
         }
         let Phase::Accepting { accepted, to_all, set } = &mut proposal.phase else { return };
         if !accepted.contains(&member.peer.id) {

@@ -66,15 +66,15 @@ impl PeerClient {
         self.ask(addr, envelope, &request, timeout).await
     }
 
-    /// Asks about sets.
+    /// Asks about sets, all at once.
     pub async fn control(
         &self,
         to: &Peer,
         ring: Option<RingId>,
-        request: replica::Request,
+        requests: Vec<replica::Request>,
         timeout: Duration,
     ) -> Result<replica::Response, CallError> {
-        self.about_records(to, ring, &request, timeout).await
+        self.about_records(to, ring, &requests, timeout).await
     }
 
     /// Has the primary carry out a user's operation.

@@ -21,7 +21,7 @@ pub mod records;
 mod table;
 
 pub use call::{Call, Here, StorageEnvelope};
-pub use convert::{KEY_LEN_MAX, check_key, read_addr};
+pub use convert::{CONTROL_PATH, KEY_LEN_MAX, check_key, read_addr};
 pub use form::WireForm;
 pub use malformed::{Malformed, Rejected};
 pub use protocol::WireProtocol;

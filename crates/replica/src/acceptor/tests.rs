@@ -5,7 +5,7 @@ use std::time::Duration;
 use overlay::Time;
 
 use crate::fixtures::{id, member, range, set};
-use crate::{Answer, Ballot, Config, Control, Effect, Piece, Request, Set};
+use crate::{Answer, Ballot, Config, Control, Effect, Piece, Request, Response, Set};
 
 const NOW: Time = Time(1_000_000);
 
@@ -29,7 +29,12 @@ fn acceptor() -> Control {
 }
 
 fn ask(control: &mut Control, request: Request) -> Answer {
-    control.serve(NOW, &member(10), request).answer
+    one(control.serve(NOW, &member(10), vec![request]))
+}
+
+fn one(mut response: Response) -> Answer {
+    assert_eq!(response.answers.len(), 1);
+    response.answers.remove(0)
 }
 
 fn prepare(after: u64, upto: u64, ballot: Ballot) -> Request {
@@ -135,9 +140,9 @@ fn a_primary_lets_in_only_newcomers_that_are_synced() {
     let newcomer = member(10);
     let vote = |control: &mut Control, round| {
         let request = Request::Prepare { range: whole, after: 1, ballot: ballot(round, 10) };
-        control.serve(NOW, &newcomer, request);
+        control.serve(NOW, &newcomer, vec![request]);
         let request = Request::Accept { range: whole, after: 1, ballot: ballot(round, 10), set: set(2, &[10, 20]) };
-        control.serve(NOW, &newcomer, request).answer
+        one(control.serve(NOW, &newcomer, vec![request]))
     };
     assert!(matches!(vote(&mut control, 1), Answer::No(_)), "not registered");
     assert_eq!(ask(&mut control, Request::Register { range: whole, number: 1 }), Answer::Done);

@@ -54,10 +54,10 @@ impl World {
 
     fn effect(&mut self, node: usize, effect: Effect) {
         match effect {
-            Effect::Call { call, to, request, timeout } => {
+            Effect::Call { call, to, requests, timeout } => {
                 let from = self.member(node);
                 self.calls += 1;
-                self.log(|| format!("  {node} -> {}: {request:?}", self.node_of(&to)));
+                self.log(|| format!("  {node} -> {}: {requests:?}", self.node_of(&to)));
                 let done = move |world: &mut World, result: Result<Response, Failure>| {
                     let now = world.time();
                     world.log(|| format!("  {node} <- {result:?}"));
@@ -65,7 +65,7 @@ impl World {
                     world.effects(node);
                 };
                 self.ask(node, &to, timeout, done, move |world, there| {
-                    Some(world.serve(there, &from, request.clone()))
+                    Some(world.serve(there, &from, requests.clone()))
                 });
             }
             Effect::Persist(pieces) => {
@@ -104,9 +104,9 @@ impl World {
         }
     }
 
-    pub(crate) fn serve(&mut self, node: usize, from: &Member, request: Request) -> Response {
+    pub(crate) fn serve(&mut self, node: usize, from: &Member, requests: Vec<Request>) -> Response {
         let now = self.time();
-        let response = self.nodes[node].control.serve(now, from, request);
+        let response = self.nodes[node].control.serve(now, from, requests);
         self.effects(node);
         response
     }

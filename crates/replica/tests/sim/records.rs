@@ -171,7 +171,7 @@ impl World {
             }
             let older = |holding: &Holding| holding.set.number < set.number;
             if over(&world.nodes[there].holdings, range).any(older) {
-                world.serve(there, &me, Request::Install { range, set: set.clone(), before: None });
+                world.serve(there, &me, vec![Request::Install { range, set: set.clone(), before: None }]);
             }
             let newer = over(&world.nodes[there].holdings, range).find(|holding| holding.set.number > set.number);
             match newer.map(|holding| (holding.range, holding.set.clone())) {

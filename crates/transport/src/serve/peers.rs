@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status};
 use wire::records::{
     Execute, Fetch, FetchReply, List, ListReply, Offer, OfferReply, Outcome, Read, ReadReply, Store, StoreReply,
 };
-use wire::{Call, Here, Rejected, StorageEnvelope, WireProtocol};
+use wire::{CONTROL_PATH, Call, Here, Rejected, StorageEnvelope, WireProtocol};
 
 use crate::Traffic;
 use crate::codec::Plain;
@@ -36,7 +36,7 @@ pub trait PeerService<P: WireProtocol>: Send + Sync + 'static {
         &self,
         from: Member,
         envelope: Envelope,
-        request: replica::Request,
+        requests: Vec<replica::Request>,
     ) -> impl Future<Output = Result<replica::Response, Refusal>> + Send;
 
     /// Where the calls that are answered here are counted.
@@ -202,9 +202,7 @@ async fn dispatch<P: WireProtocol, S: PeerService<P>>(
         List::PATH => answer(path, body, here, |from, to, request| peers.list(from, to, request)).await,
         Fetch::PATH => answer(path, body, here, |from, to, request| peers.fetch(from, to, request)).await,
         Offer::PATH => answer(path, body, here, |from, to, request| peers.offer(from, to, request)).await,
-        _ if path.starts_with("/dht.v1.Storage/") => {
-            answer(path, body, here, |from, to, request| peers.control(from, to, request)).await
-        }
+        CONTROL_PATH => answer(path, body, here, |from, to, requests| peers.control(from, to, requests)).await,
         _ => {
             let (envelope, request) = overlay::Request::<P>::decode(path, body, here).map_err(rejected)?;
             encoded::<overlay::Request<P>>(path, &peers.serve(envelope, request).await)

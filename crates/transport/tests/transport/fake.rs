@@ -103,9 +103,9 @@ impl PeerService<Chord> for Fake {
         &self,
         from: Member,
         envelope: Envelope,
-        request: replica::Request,
+        requests: Vec<replica::Request>,
     ) -> Result<replica::Response, Refusal> {
-        answer!(self.control, from, envelope, request)
+        answer!(self.control, from, envelope, requests)
     }
 
     async fn execute(&self, from: Member, envelope: Envelope, request: Execute) -> Result<Outcome, Refusal> {

@@ -135,15 +135,16 @@ async fn an_answer_to_another_question_is_no_answer() {
 }
 
 #[tokio::test]
-async fn a_question_about_sets_is_answered() {
+async fn questions_about_sets_are_answered_together() {
     let (node, client) = (Running::start().await, client());
     let me = Member { peer: node.peer(), store: 8 };
-    let reply = replica::Response { me, leaving: true, answer: Answer::Learnt { number: 3 } };
+    let reply = replica::Response { me, leaving: true, answers: vec![Answer::Learnt { number: 3 }, Answer::Done] };
     node.answers(|answers| answers.control = Some(Ok(reply.clone())));
-    let request = replica::Request::Learn { range: range(), set: set(&node) };
-    let answer = client.control(&node.peer(), Some(ring()), request.clone(), TIMEOUT).await;
+    let learn = replica::Request::Learn { range: range(), set: set(&node) };
+    let requests = vec![learn, replica::Request::Register { range: range(), number: 3 }];
+    let answer = client.control(&node.peer(), Some(ring()), requests.clone(), TIMEOUT).await;
     assert_eq!(answer, Ok(reply));
-    assert_eq!(node.fake.take_arrived(), storage("control", &node, request));
+    assert_eq!(node.fake.take_arrived(), storage("control", &node, requests));
 }
 
 #[tokio::test]
@@ -218,7 +219,7 @@ async fn a_new_incarnation_is_told_in_storage_calls() {
     let (node, client) = (Running::start().await, client());
     let reborn = overlay::Peer { incarnation: 3, ..asker() };
     client.set_me(reborn.clone());
-    let refused = client.control(&node.peer(), None, replica::Request::Leaving, TIMEOUT).await;
+    let refused = client.control(&node.peer(), None, vec![replica::Request::Leaving], TIMEOUT).await;
     assert_eq!(refused, Err(CallError::Refused(Refusal::NotReady)));
     let from = Member { peer: reborn, store: STORE };
     assert!(node.fake.take_arrived()[0].starts_with(&format!("control {from:?}")));

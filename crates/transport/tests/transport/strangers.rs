@@ -46,7 +46,7 @@ async fn a_node_of_another_cluster_is_told_both_names() {
     let told = "cluster is `default` at the node called, `staging` at the caller".to_owned();
     assert_eq!(Failure::from(error), Failure::Refused(Refusal::Malformed(told)));
 
-    let refused = client.control(&node.peer(), None, replica::Request::Leaving, TIMEOUT).await;
+    let refused = client.control(&node.peer(), None, vec![replica::Request::Leaving], TIMEOUT).await;
     assert!(matches!(refused, Err(CallError::Mismatch(_))), "{refused:?}");
     assert!(node.fake.take_arrived().is_empty(), "nothing of this reached the node");
 }
@@ -85,14 +85,7 @@ async fn an_empty_message_is_refused_everywhere() {
         "/dht.v1.Chord/Join",
         "/dht.v1.Chord/Notify",
         "/dht.v1.Chord/Stabilize",
-        "/dht.v1.Storage/Sets",
-        "/dht.v1.Storage/Prepare",
-        "/dht.v1.Storage/Accept",
-        "/dht.v1.Storage/Install",
-        "/dht.v1.Storage/Learn",
-        "/dht.v1.Storage/Register",
-        "/dht.v1.Storage/Synced",
-        "/dht.v1.Storage/Leaving",
+        "/dht.v1.Storage/Control",
         "/dht.v1.Storage/Execute",
         "/dht.v1.Storage/Store",
         "/dht.v1.Storage/Read",

@@ -1,11 +1,12 @@
-//! What is asked about sets: the control half of storage.proto, each request and its reply.
+//! What is asked about sets: the control half of storage.proto, several questions in a call and an answer to each.
 
 use bytes::Bytes;
 use overlay::Refusal;
 use prost::Message;
-use replica::{Request, Response};
-use ring::{Range, Space};
+use replica::{Answer, Request, Response};
+use ring::Space;
 
+use super::common::text;
 use super::record_calls::{read_storage_envelope, to_storage_envelope};
 use super::refusal;
 use super::sets::PIECES_MAX;
@@ -13,160 +14,161 @@ use crate::form::{list, message, messages, optional, required};
 use crate::protocol::parse;
 use crate::{Call, Here, Malformed, Rejected, StorageEnvelope, WireForm, v1};
 
-const SETS: &str = "/dht.v1.Storage/Sets";
-const PREPARE: &str = "/dht.v1.Storage/Prepare";
-const ACCEPT: &str = "/dht.v1.Storage/Accept";
-const INSTALL: &str = "/dht.v1.Storage/Install";
-const LEARN: &str = "/dht.v1.Storage/Learn";
-const REGISTER: &str = "/dht.v1.Storage/Register";
-const SYNCED: &str = "/dht.v1.Storage/Synced";
-const LEAVING: &str = "/dht.v1.Storage/Leaving";
+/// The gRPC path of all questions about sets.
+pub const CONTROL_PATH: &str = "/dht.v1.Storage/Control";
+/// Questions in one call.
+const QUESTIONS_MAX: usize = 256;
 
-impl Call for Request {
+impl Call for Vec<Request> {
     type Envelope = StorageEnvelope;
     type Reply = Response;
 
     fn path(&self) -> &'static str {
-        match self {
-            Request::Sets { .. } => SETS,
-            Request::Prepare { .. } => PREPARE,
-            Request::Accept { .. } => ACCEPT,
-            Request::Install { .. } => INSTALL,
-            Request::Learn { .. } => LEARN,
-            Request::Register { .. } => REGISTER,
-            Request::Synced { .. } => SYNCED,
-            Request::Leaving => LEAVING,
-        }
+        CONTROL_PATH
     }
 
     fn encode(&self, cluster: &str, envelope: &StorageEnvelope) -> Vec<u8> {
         let envelope = Some(to_storage_envelope(cluster, envelope));
-        let arc = |range: &Range| Some(range.to_message());
-        match self {
-            Request::Sets { range, known } => {
-                v1::SetsRequest { envelope, range: arc(range), known: messages(known) }.encode_to_vec()
-            }
-            Request::Prepare { range, after, ballot } => {
-                v1::PrepareRequest { envelope, range: arc(range), after: *after, ballot: Some(ballot.to_message()) }
-                    .encode_to_vec()
-            }
-            Request::Accept { range, after, ballot, set } => v1::AcceptRequest {
-                envelope,
-                range: arc(range),
-                after: *after,
-                ballot: Some(ballot.to_message()),
-                set: Some(set.to_message()),
-            }
-            .encode_to_vec(),
-            Request::Install { range, set, before } => {
-                v1::InstallRequest { envelope, range: arc(range), set: Some(set.to_message()), before: message(before) }
-                    .encode_to_vec()
-            }
-            Request::Learn { range, set } => {
-                v1::LearnRequest { envelope, range: arc(range), set: Some(set.to_message()) }.encode_to_vec()
-            }
-            Request::Register { range, number } => {
-                v1::RegisterRequest { envelope, range: arc(range), number: *number }.encode_to_vec()
-            }
-            Request::Synced { range, number } => {
-                v1::SyncedRequest { envelope, range: arc(range), number: *number }.encode_to_vec()
-            }
-            Request::Leaving => v1::LeavingRequest { envelope }.encode_to_vec(),
-        }
+        v1::ControlRequest { envelope, questions: messages(self) }.encode_to_vec()
     }
 
     fn decode(path: &str, body: Bytes, here: &Here) -> Result<(StorageEnvelope, Self), Rejected> {
-        match path {
-            SETS => read::<v1::SetsRequest>(body, here),
-            PREPARE => read::<v1::PrepareRequest>(body, here),
-            ACCEPT => read::<v1::AcceptRequest>(body, here),
-            INSTALL => read::<v1::InstallRequest>(body, here),
-            LEARN => read::<v1::LearnRequest>(body, here),
-            REGISTER => read::<v1::RegisterRequest>(body, here),
-            SYNCED => read::<v1::SyncedRequest>(body, here),
-            LEAVING => read::<v1::LeavingRequest>(body, here),
-            _ => Err(Rejected::NoSuchMethod(path.to_owned())),
+        if path != CONTROL_PATH {
+            return Err(Rejected::NoSuchMethod(path.to_owned()));
         }
+        let message: v1::ControlRequest = parse(body)?;
+        let envelope = read_storage_envelope(message.envelope, here)?;
+        Ok((envelope, list("questions", message.questions, QUESTIONS_MAX, here.space)?))
     }
 
-    /// Any answer may come to any of them: each can be refused by somebody who knows better.
     fn encode_reply(_: &str, reply: &Result<Response, Refusal>) -> Option<Vec<u8>> {
-        Some(match reply {
-            Ok(response) => response.to_message().encode_to_vec(),
-            Err(refusal) => {
-                v1::ControlResponse { refusal: Some(refusal.to_message()), ..Default::default() }.encode_to_vec()
-            }
-        })
+        let message = match reply {
+            Ok(Response { me, leaving, answers }) => v1::ControlResponse {
+                refusal: None,
+                me: Some(me.to_message()),
+                leaving: *leaving,
+                answers: messages(answers),
+            },
+            Err(refusal) => v1::ControlResponse { refusal: Some(refusal.to_message()), ..Default::default() },
+        };
+        Some(message.encode_to_vec())
     }
 
     fn decode_reply(_: &str, body: Bytes, space: Space) -> Result<Result<Response, Refusal>, Malformed> {
         let mut message: v1::ControlResponse = parse(body)?;
-        match refusal(message.refusal.take(), space)? {
-            Some(refusal) => Ok(Err(refusal)),
-            None => Response::from_message(message, space).map(Ok),
+        if let Some(refusal) = refusal(message.refusal.take(), space)? {
+            return Ok(Err(refusal));
         }
+        Ok(Ok(Response {
+            me: required("me", message.me, space)?,
+            leaving: message.leaving,
+            answers: list("answers", message.answers, QUESTIONS_MAX, space)?,
+        }))
     }
 }
 
-/// One of the messages that a [`Request`] travels as.
-trait ControlMessage: Message + Default {
-    fn envelope(&mut self) -> Option<v1::StorageEnvelope>;
-    fn request(self, space: Space) -> Result<Request, Malformed>;
-}
+impl WireForm for Request {
+    type Message = v1::Question;
 
-fn read<M: ControlMessage>(body: Bytes, here: &Here) -> Result<(StorageEnvelope, Request), Rejected> {
-    let mut message: M = parse(body)?;
-    let envelope = read_storage_envelope(message.envelope(), here)?;
-    Ok((envelope, message.request(here.space)?))
-}
-
-/// Every message has an envelope, and fields of its own.
-macro_rules! control_messages {
-    ($($message:ident ($self:ident, $space:ident) $request:expr;)*) => {$(
-        impl ControlMessage for v1::$message {
-            fn envelope(&mut self) -> Option<v1::StorageEnvelope> {
-                self.envelope.take()
+    fn to_message(&self) -> v1::Question {
+        use v1::question::*;
+        let question = match self {
+            Request::Sets { range, known } => {
+                Question::Sets(Sets { range: Some(range.to_message()), known: messages(known) })
             }
-
-            fn request($self, $space: Space) -> Result<Request, Malformed> {
-                Ok($request)
+            Request::Prepare { range, after, ballot } => Question::Prepare(Prepare {
+                range: Some(range.to_message()),
+                after: *after,
+                ballot: Some(ballot.to_message()),
+            }),
+            Request::Accept { range, after, ballot, set } => Question::Accept(Accept {
+                range: Some(range.to_message()),
+                after: *after,
+                ballot: Some(ballot.to_message()),
+                set: Some(set.to_message()),
+            }),
+            Request::Install { range, set, before } => Question::Install(Install {
+                range: Some(range.to_message()),
+                set: Some(set.to_message()),
+                before: message(before),
+            }),
+            Request::Learn { range, set } => {
+                Question::Learn(Learn { range: Some(range.to_message()), set: Some(set.to_message()) })
             }
-        }
-    )*};
+            Request::Register { range, number } => {
+                Question::Register(Register { range: Some(range.to_message()), number: *number })
+            }
+            Request::Synced { range, number } => {
+                Question::Synced(Synced { range: Some(range.to_message()), number: *number })
+            }
+            Request::Leaving => Question::Leaving(v1::Empty {}),
+        };
+        v1::Question { question: Some(question) }
+    }
+
+    fn from_message(message: v1::Question, space: Space) -> Result<Self, Malformed> {
+        use v1::question::Question;
+        let range = |range| required("range", range, space);
+        let set = |set| required("set", set, space);
+        Ok(match message.question.ok_or_else(|| Malformed::missing("question"))? {
+            Question::Sets(sets) => {
+                Request::Sets { range: range(sets.range)?, known: list("known", sets.known, PIECES_MAX, space)? }
+            }
+            Question::Prepare(prepare) => Request::Prepare {
+                range: range(prepare.range)?,
+                after: prepare.after,
+                ballot: required("ballot", prepare.ballot, space)?,
+            },
+            Question::Accept(accept) => Request::Accept {
+                range: range(accept.range)?,
+                after: accept.after,
+                ballot: required("ballot", accept.ballot, space)?,
+                set: set(accept.set)?,
+            },
+            Question::Install(install) => Request::Install {
+                range: range(install.range)?,
+                set: set(install.set)?,
+                before: optional("before", install.before, space)?,
+            },
+            Question::Learn(learn) => Request::Learn { range: range(learn.range)?, set: set(learn.set)? },
+            Question::Register(register) => {
+                Request::Register { range: range(register.range)?, number: register.number }
+            }
+            Question::Synced(synced) => Request::Synced { range: range(synced.range)?, number: synced.number },
+            Question::Leaving(v1::Empty {}) => Request::Leaving,
+        })
+    }
 }
 
-control_messages! {
-    SetsRequest (self, space) Request::Sets {
-        range: required("range", self.range, space)?,
-        known: list("known", self.known, PIECES_MAX, space)?,
-    };
-    PrepareRequest (self, space) Request::Prepare {
-        range: required("range", self.range, space)?,
-        after: self.after,
-        ballot: required("ballot", self.ballot, space)?,
-    };
-    AcceptRequest (self, space) Request::Accept {
-        range: required("range", self.range, space)?,
-        after: self.after,
-        ballot: required("ballot", self.ballot, space)?,
-        set: required("set", self.set, space)?,
-    };
-    InstallRequest (self, space) Request::Install {
-        range: required("range", self.range, space)?,
-        set: required("set", self.set, space)?,
-        before: optional("before", self.before, space)?,
-    };
-    LearnRequest (self, space) Request::Learn {
-        range: required("range", self.range, space)?,
-        set: required("set", self.set, space)?,
-    };
-    RegisterRequest (self, space) Request::Register {
-        range: required("range", self.range, space)?,
-        number: self.number,
-    };
-    SyncedRequest (self, space) Request::Synced {
-        range: required("range", self.range, space)?,
-        number: self.number,
-    };
-    LeavingRequest (self, _space) Request::Leaving;
+impl WireForm for Answer {
+    type Message = v1::Answer;
+
+    fn to_message(&self) -> v1::Answer {
+        use v1::answer::Answer as Form;
+        let answer = match self {
+            Answer::Pieces(pieces) => Form::Pieces(v1::Pieces { pieces: messages(pieces) }),
+            Answer::Promised { accepted } => Form::Promised(v1::Promised { accepted: message(accepted) }),
+            Answer::Accepted => Form::Accepted(v1::Empty {}),
+            Answer::Done => Form::Done(v1::Empty {}),
+            Answer::Learning => Form::Learning(v1::Empty {}),
+            Answer::Learnt { number } => Form::Learnt(*number),
+            Answer::No(why) => Form::No(why.clone()),
+        };
+        v1::Answer { answer: Some(answer) }
+    }
+
+    fn from_message(message: v1::Answer, space: Space) -> Result<Self, Malformed> {
+        use v1::answer::Answer as Form;
+        Ok(match message.answer.ok_or_else(|| Malformed::missing("answer"))? {
+            Form::Pieces(pieces) => Answer::Pieces(list("pieces.pieces", pieces.pieces, PIECES_MAX, space)?),
+            Form::Promised(promised) => {
+                Answer::Promised { accepted: optional("promised.accepted", promised.accepted, space)? }
+            }
+            Form::Accepted(_) => Answer::Accepted,
+            Form::Done(_) => Answer::Done,
+            Form::Learning(_) => Answer::Learning,
+            Form::Learnt(number) => Answer::Learnt { number },
+            Form::No(why) => Answer::No(text("no", why)?),
+        })
+    }
 }

@@ -13,4 +13,5 @@ mod sets;
 
 pub use addr::read_addr;
 pub(crate) use common::{identifier, read_envelope, refusal, to_envelope};
+pub use control::CONTROL_PATH;
 pub use record::{KEY_LEN_MAX, check_key};

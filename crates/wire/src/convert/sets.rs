@@ -1,9 +1,9 @@
 //! Sets of holders, and what is said about them: the part of storage.proto that decides who holds what.
 
-use replica::{Answer, Ballot, Member, Piece, Response, Set};
+use replica::{Ballot, Member, Piece, Set};
 use ring::Space;
 
-use super::common::{id_bytes, text};
+use super::common::id_bytes;
 use super::identifier;
 use crate::form::{list, message, messages, optional, required};
 use crate::{Malformed, WireForm, v1};
@@ -92,45 +92,5 @@ impl WireForm for Piece {
             accepted: optional("accepted", message.accepted, space)?,
             synced: message.synced,
         })
-    }
-}
-
-impl WireForm for Response {
-    type Message = v1::ControlResponse;
-
-    fn to_message(&self) -> v1::ControlResponse {
-        use v1::control_response::Answer as Form;
-        let answer = match &self.answer {
-            Answer::Pieces(pieces) => Form::Pieces(v1::Pieces { pieces: messages(pieces) }),
-            Answer::Promised { accepted } => Form::Promised(v1::Promised { accepted: message(accepted) }),
-            Answer::Accepted => Form::Accepted(v1::Empty {}),
-            Answer::Done => Form::Done(v1::Empty {}),
-            Answer::Learning => Form::Learning(v1::Empty {}),
-            Answer::Learnt { number } => Form::Learnt(*number),
-            Answer::No(why) => Form::No(why.clone()),
-        };
-        v1::ControlResponse {
-            refusal: None,
-            me: Some(self.me.to_message()),
-            leaving: self.leaving,
-            answer: Some(answer),
-        }
-    }
-
-    fn from_message(message: v1::ControlResponse, space: Space) -> Result<Self, Malformed> {
-        use v1::control_response::Answer as Form;
-        let answer = match message.answer {
-            Some(Form::Pieces(pieces)) => Answer::Pieces(list("pieces.pieces", pieces.pieces, PIECES_MAX, space)?),
-            Some(Form::Promised(promised)) => {
-                Answer::Promised { accepted: optional("promised.accepted", promised.accepted, space)? }
-            }
-            Some(Form::Accepted(_)) => Answer::Accepted,
-            Some(Form::Done(_)) => Answer::Done,
-            Some(Form::Learning(_)) => Answer::Learning,
-            Some(Form::Learnt(number)) => Answer::Learnt { number },
-            Some(Form::No(why)) => Answer::No(text("no", why)?),
-            None => return Err(Malformed::missing("answer")),
-        };
-        Ok(Self { me: required("me", message.me, space)?, leaving: message.leaving, answer })
     }
 }

@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use ring::Space;
 use wire::records::*;
-use wire::{Call, Here};
+use wire::{CONTROL_PATH, Call, Here};
 
 use crate::arbitrary as any;
 
@@ -22,7 +22,6 @@ const OVERLAY: [&str; 9] = [
     "/dht.v1.Chord/Notify",
     "/dht.v1.Chord/Stabilize",
 ];
-const CONTROL: [&str; 8] = ["Sets", "Prepare", "Accept", "Install", "Learn", "Register", "Synced", "Leaving"];
 
 fn read_as_everything(body: &Bytes) {
     let here = Here { cluster: "default".to_owned(), space: Space::SHA1 };
@@ -30,11 +29,8 @@ fn read_as_everything(body: &Bytes) {
         let _ = Overlay::decode(path, body.clone(), &here);
         let _ = Overlay::decode_reply(path, body.clone(), here.space);
     }
-    for method in CONTROL {
-        let path = format!("/dht.v1.Storage/{method}");
-        let _ = replica::Request::decode(&path, body.clone(), &here);
-    }
-    let _ = replica::Request::decode_reply("", body.clone(), here.space);
+    let _ = Vec::<replica::Request>::decode(CONTROL_PATH, body.clone(), &here);
+    let _ = Vec::<replica::Request>::decode_reply("", body.clone(), here.space);
     read_record_call::<Execute>(Execute::PATH, body, &here);
     read_record_call::<Store>(Store::PATH, body, &here);
     read_record_call::<Read>(Read::PATH, body, &here);

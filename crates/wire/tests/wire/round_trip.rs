@@ -71,8 +71,8 @@ proptest! {
     fn what_is_answered_about_sets_arrives_as_it_was(
         (space, reply, refusal) in with_space!(any::control_response, any::refusal)
     ) {
-        reply_returns::<replica::Request>(space, "", Ok(reply))?;
-        reply_returns::<replica::Request>(space, "", Err(refusal))?;
+        reply_returns::<Vec<replica::Request>>(space, "", Ok(reply))?;
+        reply_returns::<Vec<replica::Request>>(space, "", Err(refusal))?;
     }
 
     #[test]

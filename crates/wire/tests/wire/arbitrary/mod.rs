@@ -218,9 +218,9 @@ fn piece(space: Space) -> impl Strategy<Value = Piece> {
         .prop_map(|(range, set, promised, accepted, synced)| Piece { range, set, promised, accepted, synced })
 }
 
-pub(crate) fn control_request(space: Space) -> impl Strategy<Value = replica::Request> {
+pub(crate) fn control_request(space: Space) -> impl Strategy<Value = Vec<replica::Request>> {
     use replica::Request;
-    prop_oneof![
+    let request = prop_oneof![
         (range(space), vec(piece(space), 0..3)).prop_map(|(range, known)| Request::Sets { range, known }),
         (range(space), any::<u64>(), ballot(space))
             .prop_map(|(range, after, ballot)| { Request::Prepare { range, after, ballot } }),
@@ -235,7 +235,8 @@ pub(crate) fn control_request(space: Space) -> impl Strategy<Value = replica::Re
         (range(space), any::<u64>()).prop_map(|(range, number)| Request::Register { range, number }),
         (range(space), any::<u64>()).prop_map(|(range, number)| Request::Synced { range, number }),
         Just(Request::Leaving),
-    ]
+    ];
+    vec(request, 0..4)
 }
 
 pub(crate) fn control_response(space: Space) -> impl Strategy<Value = replica::Response> {
@@ -248,5 +249,9 @@ pub(crate) fn control_response(space: Space) -> impl Strategy<Value = replica::R
         any::<u64>().prop_map(|number| Answer::Learnt { number }),
         ".{0,20}".prop_map(Answer::No),
     ];
-    (member(space), any::<bool>(), answer).prop_map(|(me, leaving, answer)| replica::Response { me, leaving, answer })
+    (member(space), any::<bool>(), vec(answer, 0..4)).prop_map(|(me, leaving, answers)| replica::Response {
+        me,
+        leaving,
+        answers,
+    })
 }

@@ -201,6 +201,6 @@ fn bytes_that_are_no_message_and_methods_that_are_not_there_are_told_apart() {
     assert!(matches!(&read, Rejected::Malformed(error) if error.field == "the message"), "{read}");
     let read = Overlay::decode("/dht.v1.Chord/Sing", garbage.clone(), &here()).map(|_| ()).unwrap_err();
     assert_eq!(read, Rejected::NoSuchMethod("/dht.v1.Chord/Sing".to_owned()));
-    let read = replica::Request::decode("/dht.v1.Storage/Sing", garbage, &here()).unwrap_err();
+    let read = Vec::<replica::Request>::decode("/dht.v1.Storage/Sing", garbage, &here()).unwrap_err();
     assert_eq!(read, Rejected::NoSuchMethod("/dht.v1.Storage/Sing".to_owned()));
 }

@@ -3,44 +3,67 @@
 use bytes::Bytes;
 use prost::Message;
 use wire::records::*;
-use wire::{Call, v1};
+use wire::{CONTROL_PATH, Call, v1};
 
 use super::{here, peer, range, refused, set, storage, version};
 
+/// What is said about a call with this question beside a good one.
+fn ask(question: v1::question::Question) -> String {
+    let good = v1::Question { question: Some(v1::question::Question::Leaving(v1::Empty {})) };
+    let questions = vec![good, v1::Question { question: Some(question) }];
+    let message = v1::ControlRequest { envelope: storage(), questions };
+    refused::<_, Vec<replica::Request>>(CONTROL_PATH, message, |_| {})
+}
+
 #[test]
 fn a_malformed_set_is_refused_by_the_field() {
-    let learn = |change: &dyn Fn(&mut v1::LearnRequest)| {
-        let message = v1::LearnRequest { envelope: storage(), range: Some(range()), set: Some(set()) };
-        refused::<_, replica::Request>("/dht.v1.Storage/Learn", message, |m| change(m))
+    let learn = |change: &dyn Fn(&mut v1::question::Learn)| {
+        let mut learn = v1::question::Learn { range: Some(range()), set: Some(set()) };
+        change(&mut learn);
+        ask(v1::question::Question::Learn(learn))
     };
     assert_eq!(learn(&|_| {}), "taken");
-    assert_eq!(learn(&|m| m.envelope = None), "envelope is missing");
-    assert_eq!(learn(&|m| m.envelope.as_mut().unwrap().envelope = None), "envelope.envelope is missing");
-    assert_eq!(learn(&|m| m.range = None), "range is missing");
-    assert_eq!(learn(&|m| m.set = None), "set is missing");
-    assert_eq!(learn(&|m| m.set.as_mut().unwrap().members.clear()), "set.members is missing");
-    assert_eq!(learn(&|m| m.set.as_mut().unwrap().members[0].peer = None), "set.members[0].peer is missing");
-    let twice = |m: &mut v1::LearnRequest| {
+    assert_eq!(learn(&|m| m.range = None), "questions[1].range is missing");
+    assert_eq!(learn(&|m| m.set = None), "questions[1].set is missing");
+    assert_eq!(learn(&|m| m.set.as_mut().unwrap().members.clear()), "questions[1].set.members is missing");
+    assert_eq!(
+        learn(&|m| m.set.as_mut().unwrap().members[0].peer = None),
+        "questions[1].set.members[0].peer is missing"
+    );
+    let twice = |m: &mut v1::question::Learn| {
         let members = &mut m.set.as_mut().unwrap().members;
         members.push(members[0].clone());
     };
-    assert_eq!(learn(&twice), "set.members names a store twice");
-    let many = |m: &mut v1::LearnRequest| {
+    assert_eq!(learn(&twice), "questions[1].set.members names a store twice");
+    let many = |m: &mut v1::question::Learn| {
         let member = |store| v1::Member { peer: Some(peer()), store };
         m.set.as_mut().unwrap().members = (0..65).map(member).collect();
     };
-    assert_eq!(learn(&many), "set.members has 65 entries, the limit is 64");
+    assert_eq!(learn(&many), "questions[1].set.members has 65 entries, the limit is 64");
+}
+
+#[test]
+fn a_malformed_call_about_sets_is_refused_by_the_field() {
+    let call = |change: &dyn Fn(&mut v1::ControlRequest)| {
+        let message = v1::ControlRequest { envelope: storage(), questions: Vec::new() };
+        refused::<_, Vec<replica::Request>>(CONTROL_PATH, message, |m| change(m))
+    };
+    assert_eq!(call(&|_| {}), "taken");
+    assert_eq!(call(&|m| m.envelope = None), "envelope is missing");
+    assert_eq!(call(&|m| m.envelope.as_mut().unwrap().envelope = None), "envelope.envelope is missing");
+    assert_eq!(call(&|m| m.questions = vec![v1::Question { question: None }]), "questions[0].question is missing");
+    let leaving = v1::Question { question: Some(v1::question::Question::Leaving(v1::Empty {})) };
+    assert_eq!(call(&|m| m.questions = vec![leaving.clone(); 257]), "questions has 257 entries, the limit is 256");
 }
 
 #[test]
 fn a_malformed_piece_is_refused_by_its_place() {
     let good = v1::Piece { range: Some(range()), set: Some(set()), promised: None, accepted: None, synced: true };
     let bad = v1::Piece { accepted: Some(v1::Proposal { ballot: None, set: Some(set()) }), ..good.clone() };
-    let sets = |known| v1::SetsRequest { envelope: storage(), range: Some(range()), known };
-    let ask = |known| refused::<_, replica::Request>("/dht.v1.Storage/Sets", sets(known), |_| {});
-    assert_eq!(ask(vec![good.clone()]), "taken");
-    assert_eq!(ask(vec![good.clone(), bad]), "known[1].accepted.ballot is missing");
-    assert_eq!(ask(vec![good; 4097]), "known has 4097 entries, the limit is 4096");
+    let sets = |known| ask(v1::question::Question::Sets(v1::question::Sets { range: Some(range()), known }));
+    assert_eq!(sets(vec![good.clone()]), "taken");
+    assert_eq!(sets(vec![good.clone(), bad]), "questions[1].known[1].accepted.ballot is missing");
+    assert_eq!(sets(vec![good; 4097]), "questions[1].known has 4097 entries, the limit is 4096");
 }
 
 #[test]
