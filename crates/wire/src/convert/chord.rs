@@ -8,15 +8,13 @@ use overlay::{Envelope, Overlay, Peer, Refusal};
 use prost::Message;
 use ring::Space;
 
-use super::common::id_bytes;
-use super::{identifier, read_envelope, refusal};
-use crate::form::{bounded, list, message, messages, optional, required};
+use super::common::{id_bytes, read_avoid, to_avoid, unless_refused};
+use super::{identifier, read_envelope};
+use crate::form::{list, message, messages, optional, required};
 use crate::protocol::parse;
 use crate::table::{other_table, table_peer};
 use crate::{Here, Malformed, Rejected, TableReader, WireForm, WireProtocol, v1};
 
-/// Peers that a caller may ask to pass over.
-const AVOID_MAX: usize = 64;
 /// Length of a successor list.
 const SUCCESSORS_MAX: usize = 256;
 /// One for each bit of an identifier.
@@ -66,12 +64,9 @@ impl WireProtocol for Chord {
     fn encode_request(request: &Request, envelope: v1::Envelope) -> Vec<u8> {
         let envelope = Some(envelope);
         match request {
-            Request::FindSuccessor { target, avoid } => v1::FindSuccessorRequest {
-                envelope,
-                target: id_bytes(*target),
-                avoid: avoid.iter().copied().map(id_bytes).collect(),
+            Request::FindSuccessor { target, avoid } => {
+                v1::FindSuccessorRequest { envelope, target: id_bytes(*target), avoid: to_avoid(avoid) }.encode_to_vec()
             }
-            .encode_to_vec(),
             Request::GetNeighbours => v1::GetNeighboursRequest { envelope }.encode_to_vec(),
             Request::Join => v1::JoinRequest { envelope }.encode_to_vec(),
             Request::Notify => v1::NotifyRequest { envelope }.encode_to_vec(),
@@ -84,7 +79,9 @@ impl WireProtocol for Chord {
             FIND_SUCCESSOR => {
                 let message: v1::FindSuccessorRequest = parse(body)?;
                 let envelope = read_envelope(message.envelope, None, here)?;
-                return Ok((envelope, read_find_successor(&message.target, &message.avoid, here.space)?));
+                let target = identifier("target", &message.target, here.space)?;
+                let avoid = read_avoid(&message.avoid, here.space)?;
+                return Ok((envelope, Request::FindSuccessor { target, avoid }));
             }
             GET_NEIGHBOURS => (parse::<v1::GetNeighboursRequest>(body)?.envelope, Request::GetNeighbours),
             JOIN => (parse::<v1::JoinRequest>(body)?.envelope, Request::Join),
@@ -123,38 +120,29 @@ impl WireProtocol for Chord {
     }
 
     fn decode_response(path: &str, body: Bytes, space: Space) -> Result<Result<Response, Refusal>, Malformed> {
-        let refused = |field| refusal(field, space);
-        Ok(match path {
+        match path {
             FIND_SUCCESSOR => {
                 let message: v1::FindSuccessorResponse = parse(body)?;
-                match refused(message.refusal)? {
-                    Some(refusal) => Err(refusal),
-                    None => Ok(Response::Route(required("route", message.route, space)?)),
-                }
+                unless_refused(message.refusal, space, || Ok(Response::Route(required("route", message.route, space)?)))
             }
             GET_NEIGHBOURS => {
                 let message: v1::GetNeighboursResponse = parse(body)?;
-                match refused(message.refusal)? {
-                    Some(refusal) => Err(refusal),
-                    None => Ok(Response::Neighbours(Neighbours {
+                let read = || {
+                    Ok(Response::Neighbours(Neighbours {
                         predecessor: optional("predecessor", message.predecessor, space)?,
                         successors: list("successors", message.successors, SUCCESSORS_MAX, space)?,
-                    })),
-                }
+                    }))
+                };
+                unless_refused(message.refusal, space, read)
             }
             JOIN => {
                 let mut message: v1::JoinResponse = parse(body)?;
-                match refused(message.refusal.take())? {
-                    Some(refusal) => Err(refusal),
-                    None => Ok(read_admission(message, space)?),
-                }
+                unless_refused(message.refusal.take(), space, || read_admission(message, space))
             }
-            NOTIFY => refused(parse::<v1::NotifyResponse>(body)?.refusal)?.map_or(Ok(Response::Noted), Err),
-            STABILIZE => refused(parse::<v1::StabilizeResponse>(body)?.refusal)?.map_or(Ok(Response::Noted), Err),
-            _ => {
-                return Err(Malformed::new("the method", format_args!("{path} is not one of Chord's")));
-            }
-        })
+            NOTIFY => unless_refused(parse::<v1::NotifyResponse>(body)?.refusal, space, || Ok(Response::Noted)),
+            STABILIZE => unless_refused(parse::<v1::StabilizeResponse>(body)?.refusal, space, || Ok(Response::Noted)),
+            _ => Err(Malformed::new("the method", format_args!("{path} is not one of Chord's"))),
+        }
     }
 
     fn table(table: &Table, rtt: &dyn Fn(&Peer) -> Option<Duration>) -> v1::table_response::Table {
@@ -182,13 +170,6 @@ impl WireProtocol for Chord {
             fingers: reader.list("fingers", shown.fingers, FINGERS_MAX, finger)?,
         })
     }
-}
-
-fn read_find_successor(target: &[u8], avoid: &[Bytes], space: Space) -> Result<Request, Malformed> {
-    bounded("avoid", avoid.len(), AVOID_MAX)?;
-    let target = identifier("target", target, space)?;
-    let read = |(index, id): (usize, &Bytes)| identifier(&format!("avoid[{index}]"), id, space);
-    Ok(Request::FindSuccessor { target, avoid: avoid.iter().enumerate().map(read).collect::<Result<_, _>>()? })
 }
 
 /// Either a list that is taken over, which then has entries, or where else to ask.

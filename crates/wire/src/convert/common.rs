@@ -5,11 +5,13 @@ use overlay::{Envelope, Hop, Peer, Refusal, RingId, Route, Via};
 use ring::{Id, Range, Space};
 use store::Version;
 
-use crate::form::{list, message, messages, optional, required};
+use crate::form::{bounded, list, message, messages, optional, required};
 use crate::{Here, Malformed, Rejected, WireForm, read_addr, v1};
 
 /// Incarnations stay below this, so that they are exact in every language's numbers, JSON's too.
 const INCARNATION_LIMIT: u64 = 1 << 53;
+/// Peers that a caller may ask to pass over.
+const AVOID_MAX: usize = 64;
 /// Owners or nearer nodes in one answer.
 const HOPS_MAX: usize = 256;
 /// Bytes of a text that is for people.
@@ -30,6 +32,18 @@ pub(super) fn text(name: &str, text: String) -> Result<String, Malformed> {
 
 pub(super) fn id_bytes(id: Id) -> Bytes {
     id.to_bytes().into()
+}
+
+/// Whom a query goes round.
+pub(super) fn to_avoid(avoid: &[Id]) -> Vec<Bytes> {
+    avoid.iter().copied().map(id_bytes).collect()
+}
+
+/// Reads it.
+pub(super) fn read_avoid(avoid: &[Bytes], space: Space) -> Result<Vec<Id>, Malformed> {
+    bounded("avoid", avoid.len(), AVOID_MAX)?;
+    let read = |(index, id): (usize, &Bytes)| identifier(&format!("avoid[{index}]"), id, space);
+    avoid.iter().enumerate().map(read).collect()
 }
 
 impl WireForm for Peer {
@@ -218,6 +232,18 @@ impl WireForm for Refusal {
 /// The refusal in front of a reply, if there is one.
 pub(crate) fn refusal(field: Option<v1::Refusal>, space: Space) -> Result<Option<Refusal>, Malformed> {
     optional("refusal", field, space)
+}
+
+/// What a reply says, or the refusal in front of it.
+pub(super) fn unless_refused<R>(
+    field: Option<v1::Refusal>,
+    space: Space,
+    read: impl FnOnce() -> Result<R, Malformed>,
+) -> Result<Result<R, Refusal>, Malformed> {
+    match refusal(field, space)? {
+        Some(refusal) => Ok(Err(refusal)),
+        None => read().map(Ok),
+    }
 }
 
 /// The message in front of every request.

@@ -10,17 +10,15 @@ use kelips::{
 };
 use overlay::{Envelope, KeyHash, Overlay, Peer, Refusal};
 use prost::Message;
-use ring::{Id, Space};
+use ring::Space;
 
-use super::common::id_bytes;
-use super::{identifier, read_envelope, refusal};
+use super::common::{id_bytes, read_avoid, to_avoid, unless_refused};
+use super::{identifier, read_envelope};
 use crate::form::{bounded, list, messages, optional, required};
 use crate::protocol::parse;
 use crate::table::{other_table, table_peer};
 use crate::{Here, Malformed, Rejected, TableReader, WireForm, WireProtocol, v1};
 
-/// Peers that a caller may ask to pass over.
-const AVOID_MAX: usize = 64;
 /// Of each list in a gossip message, a welcome, a page.
 const LIST_MAX: usize = 4_096;
 /// Homes of a slot.
@@ -225,12 +223,12 @@ impl WireProtocol for Kelips {
         let envelope = Some(envelope);
         match request {
             Request::Lookup { place, avoid } => {
-                v1::KelipsLookupRequest { envelope, place: id_bytes(*place), avoid: ids(avoid) }.encode_to_vec()
+                v1::KelipsLookupRequest { envelope, place: id_bytes(*place), avoid: to_avoid(avoid) }.encode_to_vec()
             }
             Request::FindMember { id, avoid, presence } => v1::FindMemberRequest {
                 envelope,
                 id: id_bytes(*id),
-                avoid: ids(avoid),
+                avoid: to_avoid(avoid),
                 presence: presence.as_ref().map(Presence::to_message),
             }
             .encode_to_vec(),
@@ -429,18 +427,6 @@ fn encode_refusal(path: &str, refusal: Option<v1::Refusal>) -> Option<Vec<u8>> {
     })
 }
 
-/// What a reply says, or the refusal in front of it.
-fn unless_refused(
-    field: Option<v1::Refusal>,
-    space: Space,
-    read: impl FnOnce() -> Result<Response, Malformed>,
-) -> Result<Result<Response, Refusal>, Malformed> {
-    match refusal(field, space)? {
-        Some(refusal) => Ok(Err(refusal)),
-        None => read().map(Ok),
-    }
-}
-
 fn to_insertion(insertion: &Insertion, envelope: Option<v1::Envelope>) -> v1::InsertRequest {
     let news = |(key, there): &(KeyHash, bool)| v1::KeyNews { key: key_bytes(key), there: *there };
     v1::InsertRequest {
@@ -461,16 +447,6 @@ fn read_insertion(message: v1::InsertRequest, space: Space) -> Result<Insertion,
         keys: message.keys.into_iter().enumerate().map(news).collect::<Result<_, Malformed>>()?,
         listings: list("listings", message.listings, NEWS_MAX, space)?,
     })
-}
-
-fn ids(ids: &[Id]) -> Vec<Bytes> {
-    ids.iter().copied().map(id_bytes).collect()
-}
-
-fn read_avoid(avoid: &[Bytes], space: Space) -> Result<Vec<Id>, Malformed> {
-    bounded("avoid", avoid.len(), AVOID_MAX)?;
-    let read = |(index, id): (usize, &Bytes)| identifier(&format!("avoid[{index}]"), id, space);
-    avoid.iter().enumerate().map(read).collect()
 }
 
 fn key_bytes(key: &KeyHash) -> Bytes {

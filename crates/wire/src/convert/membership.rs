@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use overlay::{Departure, Forward, Found, Hello, HelloReply, HelloState, Located, QueryId, Settings, Step, Via};
-use ring::{Id, Space};
+use ring::Space;
 
-use super::common::{id_bytes, identifier, text};
+use super::common::{id_bytes, identifier, read_avoid, text, to_avoid};
 use crate::form::{bounded, list, message, messages, optional, required};
 use crate::{Malformed, WireForm, v1};
 
@@ -18,8 +17,6 @@ const MEMBERS_MAX: usize = 1024;
 const HOPS_MAX: usize = 64;
 /// Owners and holders in one answer.
 const OWNERS_MAX: usize = 256;
-/// Peers that could not be reached on a query's way.
-const AVOID_MAX: usize = 64;
 
 impl WireForm for Settings {
     type Message = Vec<v1::Setting>;
@@ -147,7 +144,7 @@ pub(crate) fn to_forward(forward: &Forward, envelope: v1::Envelope) -> v1::Forwa
         query: forward.query.0,
         target: id_bytes(forward.target),
         path: messages(&forward.path),
-        avoid: forward.avoid.iter().copied().map(id_bytes).collect(),
+        avoid: to_avoid(&forward.avoid),
     }
 }
 
@@ -161,7 +158,7 @@ pub(crate) fn read_forward(message: v1::ForwardRequest, space: Space) -> Result<
         query: QueryId(message.query),
         target: identifier("target", &message.target, space)?,
         path: list("path", message.path, HOPS_MAX, space)?,
-        avoid: identifiers("avoid", &message.avoid, AVOID_MAX, space)?,
+        avoid: read_avoid(&message.avoid, space)?,
     })
 }
 
@@ -195,10 +192,4 @@ pub(crate) fn read_found(message: v1::FoundRequest, space: Space) -> Result<Foun
         arc: optional("arc", message.arc, space)?,
     };
     Ok(Found { query: QueryId(message.query), located })
-}
-
-fn identifiers(name: &str, field: &[Bytes], limit: usize, space: Space) -> Result<Vec<Id>, Malformed> {
-    bounded(name, field.len(), limit)?;
-    let read = |(index, id): (usize, &Bytes)| identifier(&format!("{name}[{index}]"), id, space);
-    field.iter().enumerate().map(read).collect()
 }

@@ -8,15 +8,13 @@ use pastry::{Config, Entry, Leaves, Pastry, Request, Response, Row, Table};
 use prost::Message;
 use ring::Space;
 
-use super::common::id_bytes;
-use super::{identifier, read_envelope, refusal};
-use crate::form::{bounded, list, messages, optional, required};
+use super::common::{id_bytes, read_avoid, to_avoid, unless_refused};
+use super::{identifier, read_envelope};
+use crate::form::{list, messages, optional, required};
 use crate::protocol::parse;
 use crate::table::{other_table, table_peer};
 use crate::{Here, Malformed, Rejected, TableReader, WireForm, WireProtocol, v1};
 
-/// Peers that a caller may ask to pass over.
-const AVOID_MAX: usize = 64;
 /// Nodes of a leaf set, and of those that failed lately.
 const LEAVES_MAX: usize = Config::LEAF_SET_MAX;
 /// Entries of a row: one for each value of the widest digit.
@@ -65,12 +63,9 @@ impl WireProtocol for Pastry {
     fn encode_request(request: &Request, envelope: v1::Envelope) -> Vec<u8> {
         let envelope = Some(envelope);
         match request {
-            Request::Route { target, avoid } => v1::PastryRouteRequest {
-                envelope,
-                target: id_bytes(*target),
-                avoid: avoid.iter().copied().map(id_bytes).collect(),
+            Request::Route { target, avoid } => {
+                v1::PastryRouteRequest { envelope, target: id_bytes(*target), avoid: to_avoid(avoid) }.encode_to_vec()
             }
-            .encode_to_vec(),
             Request::Join => v1::PastryJoinRequest { envelope }.encode_to_vec(),
             Request::LeafSet(leaves) => {
                 v1::LeafSetRequest { envelope, leaf_set: Some(leaves.to_message()) }.encode_to_vec()
@@ -87,7 +82,8 @@ impl WireProtocol for Pastry {
             ROUTE => {
                 let message: v1::PastryRouteRequest = parse(body)?;
                 let envelope = read_envelope(message.envelope, None, here)?;
-                (envelope, read_route(&message.target, &message.avoid, space)?)
+                let target = identifier("target", &message.target, space)?;
+                (envelope, Request::Route { target, avoid: read_avoid(&message.avoid, space)? })
             }
             JOIN => (read_envelope(parse::<v1::PastryJoinRequest>(body)?.envelope, None, here)?, Request::Join),
             LEAF_SET => {
@@ -210,25 +206,6 @@ impl WireProtocol for Pastry {
             neighbourhood: reader.peers("neighbourhood", shown.neighbourhood, NEIGHBOURHOOD_MAX)?,
         })
     }
-}
-
-/// What a reply says, or the refusal in front of it.
-fn unless_refused(
-    field: Option<v1::Refusal>,
-    space: Space,
-    read: impl FnOnce() -> Result<Response, Malformed>,
-) -> Result<Result<Response, Refusal>, Malformed> {
-    match refusal(field, space)? {
-        Some(refusal) => Ok(Err(refusal)),
-        None => read().map(Ok),
-    }
-}
-
-fn read_route(target: &[u8], avoid: &[Bytes], space: Space) -> Result<Request, Malformed> {
-    bounded("avoid", avoid.len(), AVOID_MAX)?;
-    let target = identifier("target", target, space)?;
-    let read = |(index, id): (usize, &Bytes)| identifier(&format!("avoid[{index}]"), id, space);
-    Ok(Request::Route { target, avoid: avoid.iter().enumerate().map(read).collect::<Result<_, _>>()? })
 }
 
 /// Either a leaf set or where else to ask.
