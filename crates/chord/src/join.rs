@@ -6,12 +6,11 @@
 
 use std::time::Duration;
 
-use overlay::{Ctx, Failure, Located, Overlay, Peer, Refusal, Time};
+use overlay::{Ctx, Failure, Located, Overlay, Peer, Refusal, Time, growing};
 use rand::RngExt;
 use ring::{Id, between};
 
 use crate::chord::Stage;
-use crate::maintenance::growing;
 use crate::successor_list::SuccessorList;
 use crate::{Chord, Entry, Request, Response, Timer};
 

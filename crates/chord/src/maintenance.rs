@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use overlay::{Ctx, Overlay, Peer};
+use overlay::{Ctx, Overlay, Peer, growing};
 use rand::RngExt;
 use ring::between;
 
@@ -313,13 +313,4 @@ pub(crate) fn jittered(period: Duration, ctx: &mut Ctx<'_, Chord>) -> Duration {
     let micros = u64::try_from(period.as_micros()).unwrap_or(u64::MAX / 8);
     let span = micros / 2;
     Duration::from_micros(micros - span / 2 + ctx.rng.random_range(0..=span))
-}
-
-/// 20 ms, half as much again each time, 500 ms at most.
-pub(crate) fn growing(times: u32) -> Duration {
-    let mut millis = 20;
-    for _ in 0..times.min(12) {
-        millis = (millis * 3 / 2).min(500);
-    }
-    Duration::from_millis(millis)
 }

@@ -17,16 +17,8 @@ fn chord(routing: Routing) -> Subject<Chord> {
     Subject { space: Space::SHA1, protocol: Config::default(), node, owner: successor }
 }
 
-macro_rules! conforms {
-    ($($scenario:ident),+ $(,)?) => {
-        $(#[test]
-        fn $scenario() {
-            conformance::$scenario(&chord(Routing::Recursive));
-        })+
-    };
-}
-
-conforms!(
+overlay::conforms!(
+    chord(Routing::Recursive),
     a_node_without_seeds_is_a_ring_of_one,
     nodes_join_all_at_once,
     nodes_join_while_messages_are_lost,

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use overlay::{Ctx, Failure, Located, Peer, Refusal, Time};
+use overlay::{Ctx, Failure, Located, Peer, Refusal, Time, growing};
 use rand::RngExt;
 use ring::Id;
 
@@ -290,7 +290,7 @@ impl Kelips {
             let why = format!("{} could not help to join", attempt.via.addr);
             return self.give_up(&why, ctx);
         }
-        let longest = 20_000u64 << attempt.failures.min(5);
+        let longest = micros_of(growing(attempt.failures));
         let wait = Duration::from_micros(ctx.rng.random_range(longest / 2..=longest));
         ctx.arm(Timer::Join, wait);
     }

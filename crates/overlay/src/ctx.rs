@@ -27,6 +27,16 @@ pub(crate) enum ProtocolEffect<P: Overlay> {
     Lost { why: String },
 }
 
+/// How long to wait before something is tried again that failed so many times: 20 ms, half as much again each time,
+/// 500 ms at most.
+pub fn growing(times: u32) -> Duration {
+    let mut millis = 20;
+    for _ in 0..times.min(12) {
+        millis = (millis * 3 / 2).min(500);
+    }
+    Duration::from_millis(millis)
+}
+
 impl<P: Overlay> Ctx<'_, P> {
     /// Ask a peer. Ends exactly once, in [`Overlay::on_reply`]. Deadlines come from the peer's smoothed RTT,
     /// and a call that is missed is repeated until the peer answers or is declared dead: to a protocol,

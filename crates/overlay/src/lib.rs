@@ -94,7 +94,7 @@ mod view;
 
 pub use config::{NodeConfig, Routing, Start};
 pub use contract::*;
-pub use ctx::Ctx;
+pub use ctx::{Ctx, growing};
 pub use effect::{CallId, Effect, Event, QueryId};
 pub use located::{LocateError, Located, Step};
 pub use message::{Envelope, Forward, Found, Hello, HelloReply, HelloState, Request, Response, Settings};

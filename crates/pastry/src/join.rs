@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use overlay::{Ctx, Failure, Located, Overlay, Peer, Refusal, Time};
+use overlay::{Ctx, Failure, Located, Overlay, Peer, Refusal, Time, growing};
 use rand::RngExt;
 use ring::Id;
 
@@ -202,13 +202,4 @@ impl Pastry {
         let closest = leaves.into_iter().min_by_key(|leaf| closeness(leaf.id, newcomer))?;
         (closeness(closest.id, newcomer) < closeness(self.me.id, newcomer)).then_some(closest)
     }
-}
-
-/// 20 ms, half as much again each time, 500 ms at most.
-fn growing(times: u32) -> Duration {
-    let mut millis = 20;
-    for _ in 0..times.min(12) {
-        millis = (millis * 3 / 2).min(500);
-    }
-    Duration::from_millis(millis)
 }
