@@ -40,6 +40,17 @@ impl Calls {
         }
     }
 
+    /// Asks a member, as far away as it is made to seem; `ask` is told how long it may take.
+    async fn travel<R>(
+        &self,
+        to: &Peer,
+        timeout: Duration,
+        ask: impl AsyncFnOnce(Duration) -> Result<R, CallError>,
+    ) -> Result<R, Failure> {
+        let way = self.journey(&to.addr, timeout);
+        way.there_and_back(ask(way.rest())).await.map_err(of_peer)
+    }
+
     /// The node has taken a new incarnation.
     pub(crate) fn set_me(&self, me: Peer) {
         if let Some(far) = &self.dev_latency {
@@ -79,8 +90,7 @@ impl Calls {
         timeout: Duration,
     ) -> Result<replica::Response, Failure> {
         metrics::counter!("dhtd_calls_total", "path" => wire::Call::path(&requests)).increment(1);
-        let way = self.journey(&to.addr, timeout);
-        way.there_and_back(self.client.control(to, ring, requests, way.rest())).await.map_err(of_peer)
+        self.travel(to, timeout, |rest| self.client.control(to, ring, requests, rest)).await
     }
 
     pub(crate) async fn execute(
@@ -90,9 +100,11 @@ impl Calls {
         operation: records::Operation,
         timeout: Duration,
     ) -> Result<records::Outcome, Failure> {
-        let way = self.journey(&to.addr, timeout);
-        let request = records::Execute { operation, budget: way.rest() };
-        way.there_and_back(self.client.execute(to, ring, &request, way.rest())).await.map_err(of_peer)
+        let ask = async |rest| {
+            let request = records::Execute { operation, budget: rest };
+            self.client.execute(to, ring, &request, rest).await
+        };
+        self.travel(to, timeout, ask).await
     }
 
     pub(crate) async fn store(
@@ -104,8 +116,7 @@ impl Calls {
         timeout: Duration,
     ) -> Result<records::StoreReply, Failure> {
         let request = records::Store { holder: to.store, number, record };
-        let way = self.journey(&to.peer.addr, timeout);
-        way.there_and_back(self.client.store(&to.peer, ring, &request, way.rest())).await.map_err(of_peer)
+        self.travel(&to.peer, timeout, |rest| self.client.store(&to.peer, ring, &request, rest)).await
     }
 
     pub(crate) async fn read(
@@ -118,8 +129,7 @@ impl Calls {
         timeout: Duration,
     ) -> Result<records::ReadReply, Failure> {
         let request = records::Read { holder: to.store, number, key, have };
-        let way = self.journey(&to.peer.addr, timeout);
-        way.there_and_back(self.client.read(&to.peer, ring, &request, way.rest())).await.map_err(of_peer)
+        self.travel(&to.peer, timeout, |rest| self.client.read(&to.peer, ring, &request, rest)).await
     }
 
     #[allow(clippy::too_many_arguments, reason = "a listing has that many")]
@@ -134,8 +144,7 @@ impl Calls {
         timeout: Duration,
     ) -> Result<records::ListReply, Failure> {
         let request = records::List { holder: to.store, range, set, after, limit };
-        let way = self.journey(&to.peer.addr, timeout);
-        way.there_and_back(self.client.list(&to.peer, ring, &request, way.rest())).await.map_err(of_peer)
+        self.travel(&to.peer, timeout, |rest| self.client.list(&to.peer, ring, &request, rest)).await
     }
 
     pub(crate) async fn fetch(
@@ -146,8 +155,7 @@ impl Calls {
         timeout: Duration,
     ) -> Result<records::FetchReply, Failure> {
         let request = records::Fetch { holder: to.store, keys };
-        let way = self.journey(&to.peer.addr, timeout);
-        way.there_and_back(self.client.fetch(&to.peer, ring, &request, way.rest())).await.map_err(of_peer)
+        self.travel(&to.peer, timeout, |rest| self.client.fetch(&to.peer, ring, &request, rest)).await
     }
 
     pub(crate) async fn offer(
@@ -158,10 +166,8 @@ impl Calls {
         records: Vec<Record>,
         timeout: Duration,
     ) -> Result<records::OfferReply, Failure> {
-        let way = self.journey(&to.addr, timeout);
-        way.there_and_back(self.client.offer(to, ring, &records::Offer { entries, records }, way.rest()))
-            .await
-            .map_err(of_peer)
+        let request = records::Offer { entries, records };
+        self.travel(to, timeout, |rest| self.client.offer(to, ring, &request, rest)).await
     }
 }
 
