@@ -47,10 +47,10 @@ impl Default for Config {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The space can't be divided like that.
-    #[error(transparent)]
+    #[error("groups: {0}")]
     Groups(#[from] IdError),
     /// A value is out of its bounds.
-    #[error("{name} is {value}, it has to be from {least} to {most}")]
+    #[error("{name}: {value} is out of range, it may be {least} to {most}")]
     Bounds {
         /// Which.
         name: &'static str,
@@ -78,12 +78,7 @@ impl Config {
             ("replicas", self.replicas, 1, 64),
             ("gossip_bytes", self.gossip_bytes, GOSSIP_BYTES_MIN, 1 << 20),
             ("gossip_targets", self.gossip_targets, 1, 64),
-            (
-                "gossip_period in ms",
-                usize::try_from(self.gossip_period.as_millis()).unwrap_or(usize::MAX),
-                1,
-                3_600_000,
-            ),
+            ("gossip_period_ms", usize::try_from(self.gossip_period.as_millis()).unwrap_or(usize::MAX), 1, 3_600_000),
         ];
         for (name, value, least, most) in bounds {
             if !(least..=most).contains(&value) {
@@ -109,8 +104,8 @@ mod tests {
         let refused = |config: Config| config.validate().unwrap_err().to_string();
         let small = Space::new(3).unwrap();
         let groups = refused(Config { space: small, groups: 9, ..Config::default() });
-        assert_eq!(groups, "identifiers of 3 bits can't be divided into 9 groups");
+        assert_eq!(groups, "groups: identifiers of 3 bits can't be divided into 9 groups");
         let bytes = refused(Config { gossip_bytes: 10, ..Config::default() });
-        assert_eq!(bytes, "gossip_bytes is 10, it has to be from 200 to 1048576");
+        assert_eq!(bytes, "gossip_bytes: 10 is out of range, it may be 200 to 1048576");
     }
 }

@@ -60,7 +60,7 @@ pub struct Options {
     #[arg(long, env = "DHTD_JOIN_TIMEOUT", value_parser = humantime::parse_duration, value_name = "DURATION")]
     #[serde(with = "humantime_serde")]
     pub join_timeout: Option<Duration>,
-    /// Cluster name; nodes of another cluster are refused [default: default]
+    /// Cluster name, the same at every node: those of another cluster are refused [default: default]
     #[arg(long, env = "DHTD_CLUSTER", value_name = "NAME")]
     pub cluster: Option<String>,
     /// Keep records, identity and peers in this directory [default: in memory only]
@@ -69,10 +69,10 @@ pub struct Options {
     /// The identifier in hexadecimal, for tests and teaching [default: SHA-1 of the advertised address]
     #[arg(long, env = "DHTD_ID", value_name = "HEX")]
     pub id: Option<String>,
-    /// Bits of an identifier, 3 to 160 [default: 160]
+    /// Bits of an identifier, 3 to 160; the same at every node of a cluster [default: 160]
     #[arg(long, env = "DHTD_ID_BITS", value_name = "M")]
     pub id_bits: Option<u32>,
-    /// Copies of each record [default: 3]
+    /// Copies of each record; the same at every node of a cluster [default: 3]
     #[arg(long, env = "DHTD_REPLICAS", value_name = "N")]
     pub replicas: Option<usize>,
     /// Largest value in bytes [default: 4194304]

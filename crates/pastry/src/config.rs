@@ -56,16 +56,19 @@ impl Config {
     pub fn check(&self) -> Result<(), String> {
         let Self { digit_bits, leaf_set, neighbourhood, replicas, .. } = *self;
         if !(1..=Self::DIGIT_BITS_MAX).contains(&digit_bits) {
-            return Err(format!("digit_bits: {digit_bits} is not in 1..={}", Self::DIGIT_BITS_MAX));
+            return Err(format!("digit_bits: {digit_bits} is out of range, it may be 1 to {}", Self::DIGIT_BITS_MAX));
         }
         if !(2..=Self::LEAF_SET_MAX).contains(&leaf_set) || !leaf_set.is_multiple_of(2) {
             return Err(format!(
-                "leaf_set: {leaf_set} is not an even number in 2..={}: half of it goes to either side",
+                "leaf_set: {leaf_set} does not do, it may be an even number from 2 to {}: half of it goes to either side",
                 Self::LEAF_SET_MAX
             ));
         }
         if neighbourhood > Self::NEIGHBOURHOOD_MAX {
-            return Err(format!("neighbourhood: {neighbourhood} is more than {}", Self::NEIGHBOURHOOD_MAX));
+            return Err(format!(
+                "neighbourhood: {neighbourhood} is out of range, it may be 0 to {}",
+                Self::NEIGHBOURHOOD_MAX
+            ));
         }
         if leaf_set / 2 + 1 < replicas {
             return Err(format!(

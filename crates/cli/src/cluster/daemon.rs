@@ -54,6 +54,8 @@ pub(crate) struct Daemon {
     child: Child,
     stdout: Option<Lines<BufReader<ChildStdout>>>,
     tail: Tail,
+    /// Where all of its log is, unless it is shown.
+    log: Option<PathBuf>,
 }
 
 /// The last lines of a log.
@@ -87,7 +89,11 @@ impl Daemon {
             tokio::spawn(follow(stderr, Arc::clone(&tail), echo));
         }
         let stdout = child.stdout.take().map(|stdout| BufReader::new(stdout).lines());
-        Ok(Self { label: launch.label.clone(), child, stdout, tail })
+        let log = match &launch.logs {
+            Logs::File(path) => Some(path.clone()),
+            Logs::Stderr | Logs::Kept => None,
+        };
+        Ok(Self { label: launch.label.clone(), child, stdout, tail, log })
     }
 
     pub(crate) fn pid(&self) -> Option<u32> {
@@ -151,6 +157,9 @@ impl Daemon {
     }
 
     fn failure(&self, what: String) -> Failure {
+        if let Some(log) = &self.log {
+            return Failure::other(format!("{what}; its log is {}", log.display()));
+        }
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         if tail.is_empty() {
             return Failure::other(what);

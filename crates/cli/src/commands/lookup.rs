@@ -27,7 +27,7 @@ pub(crate) struct Lookup {
 }
 
 /// A route, as JSON shows it. It ends at the node that answered for the key, which in an overlay that keeps data apart
-/// from who finds it is neither the owner nor a holder.
+/// from who finds it need be neither the owner nor a holder.
 #[derive(Serialize, Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) key: Option<String>,

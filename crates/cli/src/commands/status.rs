@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use clap::Args;
 use client::message::{RingId, SetStatus, StatusResponse};
 use serde::Serialize;
@@ -8,6 +10,9 @@ use crate::context::Context;
 use crate::digits::{Digits, hex};
 use crate::exit::{Failure, Result};
 use crate::output::{Paint, byte_size, counted};
+
+/// More ranges than these are counted, not listed.
+const LINES_MAX: usize = 24;
 
 /// Show one node: who it is, what it holds, how it is
 #[derive(Args, Debug)]
@@ -160,35 +165,54 @@ fn text(status: &StatusJson, paint: Paint) -> String {
     format!("{}{}", columns.render(0), sets_text(&status.sets, paint))
 }
 
-/// The ranges, a line each, with what is not as it should be in words.
+/// The ranges, with what is not as it should be in words: a line for each, or, when they are many, for all that are alike.
 fn sets_text(sets: &[SetJson], paint: Paint) -> String {
     if sets.is_empty() {
         return String::new();
     }
+    if sets.len() > LINES_MAX {
+        return alike_text(sets, paint);
+    }
     let mut columns = Columns::new(&["range (after, upto]", ">set", "role", ">members", "state"]);
     for set in sets {
         let end = |end: &Option<String>| crate::digits::short(end.as_deref().unwrap_or("?"));
-        let mut state = Vec::new();
-        // Only a primary knows.
-        match (set.role.as_str(), set.settled) {
-            ("primary", true) => state.push("settled".to_owned()),
-            ("primary", false) => state.push(paint.bad("not settled")),
-            _ => {}
-        }
-        if !set.missing.is_empty() {
-            state.push(paint.bad(&format!("{} missing", set.missing.len())));
-        }
-        if !set.learners.is_empty() {
-            state.push(counted(set.learners.len() as u64, "newcomer"));
-        }
-        if set.forced {
-            state.push(paint.bad("made without a majority"));
-        }
         let range = format!("({}, {}]", end(&set.after), end(&set.upto));
         let members = set.members.len().to_string();
-        columns.row([range, set.number.to_string(), set.role.clone(), members, state.join(", ")]);
+        columns.row([range, set.number.to_string(), set.role.clone(), members, state_text(set, paint)]);
     }
     format!("\n{}", columns.render(0))
+}
+
+fn alike_text(sets: &[SetJson], paint: Paint) -> String {
+    let mut alike: BTreeMap<(&str, usize, String), u64> = BTreeMap::new();
+    for set in sets {
+        *alike.entry((&set.role, set.members.len(), state_text(set, paint))).or_default() += 1;
+    }
+    let mut columns = Columns::new(&[">ranges", "role", ">members", "state"]);
+    for ((role, members, state), count) in alike {
+        columns.row([count.to_string(), role.to_owned(), members.to_string(), state]);
+    }
+    format!("\n{}{} in all; `-o json` lists each\n", columns.render(0), counted(sets.len() as u64, "range"))
+}
+
+fn state_text(set: &SetJson, paint: Paint) -> String {
+    let mut state = Vec::new();
+    // Only a primary knows.
+    match (set.role.as_str(), set.settled) {
+        ("primary", true) => state.push("settled".to_owned()),
+        ("primary", false) => state.push(paint.bad("not settled")),
+        _ => {}
+    }
+    if !set.missing.is_empty() {
+        state.push(paint.bad(&format!("{} missing", set.missing.len())));
+    }
+    if !set.learners.is_empty() {
+        state.push(counted(set.learners.len() as u64, "newcomer"));
+    }
+    if set.forced {
+        state.push(paint.bad("made without a majority"));
+    }
+    state.join(", ")
 }
 
 #[cfg(test)]
@@ -251,6 +275,21 @@ range (after, upto]  set  role     members  state
 (2d, 0a]               3  primary        1  not settled, 1 missing
 ";
         assert_eq!(text(&StatusJson::new(response()).unwrap(), Paint::PLAIN), expected);
+    }
+
+    #[test]
+    fn many_ranges_are_counted_by_what_they_have_in_common() {
+        let mut response = response();
+        response.sets = vec![response.sets[0].clone(); 20];
+        response.sets.extend(vec![SetStatus { role: "member".into(), ..SetStatus::default() }; 10]);
+        let shown = text(&StatusJson::new(response).unwrap(), Paint::PLAIN);
+        let expected = "
+ranges  role     members  state
+    10  member         0
+    20  primary        1  not settled, 1 missing
+30 ranges in all; `-o json` lists each
+";
+        assert!(shown.ends_with(expected), "{shown}");
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn cells(measured: &Measured, paint: Paint) -> [String; 8] {
 
 const LEGEND: &str = "  \
   hops        how often a lookup went on to another node, and the most that any took
-  state       a node's routing table as it is sent to be shown, in bytes
+  state       what a node keeps to find its way, in bytes: each node that it knows, once, and 28 for a pointer to a record
   latency     from the question to the answer at the node that was asked, connections being open, and what 95 % stay within
   messages/s  per node and second, while nothing was asked of it: calls between nodes that it sent or answered
   bytes/s     of these calls, requests and replies, as encoded, without what gRPC puts around them
