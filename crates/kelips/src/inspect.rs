@@ -61,6 +61,10 @@ impl Inspect for Table {
         self.members.iter().chain(self.contacts.values().flatten()).collect()
     }
 
+    fn pointers(&self) -> u64 {
+        self.filetuples
+    }
+
     fn judge(ring: &Inspection<'_, Self>, verdict: &mut Verdict) {
         let mut groups: BTreeMap<u32, Vec<&Inspected<Table>>> = BTreeMap::new();
         for member in ring.members {

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use overlay::{LocateError, Located, Peer, State, Step};
-use prost::Message;
 use replica::{Holding, Role};
 use ring::Id;
 use wire::{WireForm, v1};
@@ -14,7 +13,7 @@ use crate::http::readiness;
 use crate::shared::Shared;
 
 /// One node's standing, for `dht status`.
-pub(crate) async fn status(shared: &Shared, http: &str, table: &v1::TableResponse) -> v1::StatusResponse {
+pub(crate) async fn status(shared: &Shared, http: &str, routing_state_bytes: u64) -> v1::StatusResponse {
     let (view, stats) = (shared.view(), shared.store.stats());
     let holdings = Arc::clone(&*shared.holdings.read().await);
     let health = match shared.store.health() {
@@ -45,7 +44,7 @@ pub(crate) async fn status(shared: &Shared, http: &str, table: &v1::TableRespons
         health,
         overlay_messages: shared.peers.traffic().messages(),
         overlay_bytes: shared.peers.traffic().bytes(),
-        routing_state_bytes: table.encoded_len() as u64,
+        routing_state_bytes,
     }
 }
 

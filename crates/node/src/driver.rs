@@ -50,6 +50,7 @@ pub(crate) enum ProtocolInput<P: WireProtocol> {
 /// The protocol's routing state, to be shown.
 pub(crate) struct Looked {
     pub(crate) table: v1::table_response::Table,
+    pub(crate) state_bytes: u64,
     pub(crate) neighbours: Vec<Peer>,
 }
 
@@ -180,8 +181,10 @@ impl<P: WireProtocol> Driver<P> {
     fn look(&self) -> Looked {
         let view = self.node.view();
         let rtt = |peer: &Peer| view.peer(peer.id).and_then(|known| known.rtt);
+        let table = self.node.table();
         Looked {
-            table: <P as WireProtocol>::table(&self.node.table(), &rtt),
+            table: <P as WireProtocol>::table(&table, &rtt),
+            state_bytes: P::state_bytes(&table),
             neighbours: self.node.protocol().neighbours(),
         }
     }

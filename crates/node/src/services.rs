@@ -181,8 +181,8 @@ impl<P: WireProtocol + Send + Sync + 'static> KvService for Services<P> {
 
 impl<P: WireProtocol + Send + Sync + 'static> AdminService for Services<P> {
     async fn status(&self, _: StatusRequest) -> Result<StatusResponse, Status> {
-        let table = self.table(TableRequest {}).await?;
-        Ok(admin::status(&self.shared, &self.http, &table).await)
+        let looked = self.look().await?;
+        Ok(admin::status(&self.shared, &self.http, looked.state_bytes).await)
     }
 
     async fn lookup(&self, request: LookupRequest) -> Result<LookupResponse, Status> {

@@ -58,7 +58,7 @@ pub enum Route {
 /// How far a node is from a target in a protocol's own metric; compared field by field.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Distance {
-    /// What counts first: digits that the target has in common with farther nodes only, groups apart.
+    /// What counts first: in Pastry the digits not shared yet, in Kelips whether the group is another.
     pub class: u32,
     /// Among those of one class.
     pub span: Id,

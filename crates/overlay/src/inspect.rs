@@ -23,6 +23,11 @@ pub trait Inspect: Sized {
     /// Every peer that it names.
     fn peers(&self) -> Vec<&Peer>;
 
+    /// How many pointers to records are kept beside them.
+    fn pointers(&self) -> u64 {
+        0
+    }
+
     /// Judges one ring of ready members by the protocol's own rules.
     fn judge(ring: &Inspection<'_, Self>, verdict: &mut Verdict);
 }

@@ -1,7 +1,7 @@
 //! Being active: every leaf has confirmed this node.
 //!
 //! As published, Pastry can lose the ring when nodes join at the same time: two newcomers that don't know each other
-//! may both answer for a key (found by model checking; Lu, Merz and Weidenbach, LuPastry, FORTE 2011). So a
+//! may both answer for a key (found by model checking: Lu, Merz and Weidenbach, "Towards verification of the Pastry protocol using TLA+", FORTE 2011). So a
 //! newcomer answers for nothing until every live leaf has taken it into its own leaf set and shown that set, and no
 //! answer names a closer live node that it has not asked as well. A node that takes a newcomer in gives up
 //! the keys between them at once: for a moment nobody answers for them, never two.

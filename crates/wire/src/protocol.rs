@@ -1,6 +1,8 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use overlay::inspect::Inspect;
 use overlay::{Envelope, Overlay, Peer, Refusal, Request, Response};
 use prost::Message;
 use ring::Space;
@@ -14,9 +16,9 @@ use crate::{Call, Here, Malformed, Rejected, TableReader, v1};
 
 /// What an overlay protocol adds to be spoken over the wire: its own gRPC service, message by message.
 ///
-/// Together with its `.proto` and one match arm at the node's start this is all that a new protocol needs here.
+/// Together with its `.proto` and a line in the node's registry this is all that a new protocol needs here.
 pub trait WireProtocol:
-    Overlay<Request: Send + Sync + 'static, Response: Send + Sync + 'static> + Send + Sync + 'static
+    Overlay<Request: Send + Sync + 'static, Response: Send + Sync + 'static, Table: Inspect> + Send + Sync + 'static
 {
     /// The gRPC service, `dht.v1.Chord`.
     const SERVICE: &'static str;
@@ -39,9 +41,20 @@ pub trait WireProtocol:
     /// The routing state for `dht table`; `rtt` tells a peer's smoothed round trip, where one is known.
     fn table(table: &Self::Table, rtt: &dyn Fn(&Peer) -> Option<Duration>) -> v1::table_response::Table;
 
+    /// What a node keeps in memory to find its way, in bytes as encoded: every peer that the table names, once, and the
+    /// pointers to records.
+    fn state_bytes(table: &Self::Table) -> u64 {
+        let peers: BTreeSet<&Peer> = table.peers().into_iter().collect();
+        let of_peers: usize = peers.into_iter().map(|peer| peer.to_message().encoded_len()).sum();
+        of_peers as u64 + table.pointers() * POINTER_LEN
+    }
+
     /// Reads it again, and the round trips into `reader`; refuses the table of another protocol.
     fn read_table(shown: v1::table_response::Table, reader: &mut TableReader) -> Result<Self::Table, Malformed>;
 }
+
+/// A key's SHA-1 and a version.
+const POINTER_LEN: u64 = 20 + 8;
 
 const HELLO: &str = "/dht.v1.Membership/Hello";
 const DEPART: &str = "/dht.v1.Membership/Depart";
