@@ -126,6 +126,12 @@ fn assemble(
         return Err(Failure::new(Exit::Unreachable, format!("no endpoint answers: {}\n{advice}", said.join(", "))));
     };
     let (protocol, cluster) = (first.protocol.clone(), first.cluster.clone());
+    let strange = |report: &&Report| (&report.protocol, &report.cluster) != (&protocol, &cluster);
+    if let Some(other) = answers.values().flatten().find(strange) {
+        let of = |report: &Report| format!("{} in cluster `{}`", report.protocol, report.cluster);
+        let (one, two) = (format!("{} runs {}", first.me.addr, of(first)), format!("{} {}", other.me.addr, of(other)));
+        return Err(Failure::usage(format!("{one}, {two}: name endpoints of one cluster")));
+    }
     Ok((Overlay { protocol, cluster, members: members.into_values().collect() }, silent))
 }
 

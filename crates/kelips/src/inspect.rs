@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use overlay::Peer;
-use overlay::inspect::{Inspect, Inspected, Inspection, Line, Shown, Standing, Verdict, dead_entries, short};
+use overlay::inspect::{
+    Inspect, Inspected, Inspection, Line, Shown, Standing, Verdict, dead_entries, short, short_arc,
+};
 use ring::{Id, Range};
 
 use crate::{Kelips, Table, rendezvous};
@@ -144,7 +146,10 @@ fn same_filetuples(group: u32, members: &[&Inspected<Table>], verdict: &mut Verd
     for member in members {
         let its = (member.table.filetuples, member.table.filetuples_digest);
         if let Some(usual) = usual.filter(|usual| *usual != its) {
-            let detail = format!("knows {} filetuples, most of group {group} know {} (or others)", its.0, usual.0);
+            let detail = match its.0 == usual.0 {
+                true => format!("knows as many filetuples as most of group {group}, {}, and not the same", its.0),
+                false => format!("knows {} of the {} filetuples that most of group {group} know", its.0, usual.0),
+            };
             verdict.add(member.me.id, "filetuples", detail);
         }
     }
@@ -166,8 +171,11 @@ fn owned_once(ring: &Inspection<'_, Table>, verdict: &mut Verdict) {
             continue;
         }
         let overlaps = range.is_full() || range.contains(last.upto) || last.contains(range.upto);
-        let what = if overlaps { "overlaps with what is owned by" } else { "is not next to what is owned by" };
-        verdict.add(*owner, "owned_once", format!("{range} {what} {}: {last}", short(*other)));
+        let detail = match overlaps {
+            true => format!("{} is owned by {} as well: {}", short_arc(*range), short(*other), short_arc(*last)),
+            false => format!("nobody owns {}", short_arc(Range::new(last.upto, range.after))),
+        };
+        verdict.add(*owner, "owned_once", detail);
     }
     if let (true, Some(first)) = (arcs.is_empty(), ring.members.first()) {
         verdict.add(first.me.id, "owned_once", "no member owns anything".to_owned());

@@ -39,8 +39,8 @@ pub struct Config {
     pub replicas: usize,
     /// Largest value in bytes.
     pub value_limit: usize,
-    /// How lookups find their way.
-    pub routing: Routing,
+    /// How lookups find their way; `None`: as is faster over the protocol.
+    pub routing: Option<Routing>,
     /// When survivors go on without a majority; `None`: never.
     pub lost_majority_after: Option<Duration>,
     /// What a polite signal means.
@@ -115,11 +115,10 @@ impl Config {
             space,
             replicas,
             value_limit: within("value_limit", options.value_limit.unwrap_or(4 << 20), 1, VALUE_LIMIT_MAX)?,
-            routing: match options.routing {
-                None => Routing::default(),
-                Some(options::Routing::Iterative) => Routing::Iterative,
-                Some(options::Routing::Recursive) => Routing::Recursive,
-            },
+            routing: options.routing.map(|routing| match routing {
+                options::Routing::Iterative => Routing::Iterative,
+                options::Routing::Recursive => Routing::Recursive,
+            }),
             lost_majority_after: lost_majority_after(options.lost_majority_after.as_deref())?,
             on_sigterm: options.on_sigterm.unwrap_or(if durable { OnSigterm::Stop } else { OnSigterm::Leave }),
             leave_timeout: options.leave_timeout.unwrap_or(Duration::from_secs(30)),
@@ -285,7 +284,7 @@ mod tests {
         assert_eq!((config.listen.as_str(), config.http.as_deref()), ("127.0.0.1:7160", Some("127.0.0.1:7161")));
         assert_eq!((config.replicas, config.chord.successors, config.space.bits()), (3, 8, 160));
         assert_eq!(config.on_sigterm, OnSigterm::Leave);
-        assert_eq!((config.routing, config.dev_latency), (Routing::Iterative, None));
+        assert_eq!((config.routing, config.dev_latency), (None, None));
         assert_eq!(config.lost_majority_after, Some(Duration::from_secs(5)));
     }
 
@@ -328,8 +327,8 @@ mod tests {
 
     #[test]
     fn routing_is_either_way() {
-        assert_eq!(config("routing = \"recursive\"").unwrap().routing, Routing::Recursive);
-        assert_eq!(config("routing = \"iterative\"").unwrap().routing, Routing::Iterative);
+        assert_eq!(config("routing = \"recursive\"").unwrap().routing, Some(Routing::Recursive));
+        assert_eq!(config("routing = \"iterative\"").unwrap().routing, Some(Routing::Iterative));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use overlay::{
-    Effect, Envelope, Event, Failure, LocateError, Located, Node, Peer, QueryId, Refusal, Request, Response, RingId,
-    State, Time,
+    Addr, Effect, Envelope, Event, Failure, LocateError, Located, Node, Peer, QueryId, Refusal, Request, Response,
+    RingId, State, Time,
 };
 use replica::{Control, JobId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -87,6 +87,8 @@ pub(crate) struct Driver<P: WireProtocol> {
     protocol_inbox: ProtocolInbox<P>,
     queries: BTreeMap<QueryId, oneshot::Sender<Result<Located, LocateError>>>,
     jobs: BTreeMap<JobId, AbortHandle>,
+    /// Who waits to hear of the ring behind an address.
+    meets: Vec<(Addr, oneshot::Sender<Result<String, String>>)>,
     standing: watch::Sender<Standing>,
     /// The ring that the control's sets belong to.
     sets_of: Option<RingId>,
@@ -121,6 +123,7 @@ impl<P: WireProtocol> Driver<P> {
             protocol_inbox: protocol_inbox.clone(),
             queries: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            meets: Vec::new(),
             standing,
             sets_of,
             pointers: Pointers::default(),
@@ -228,7 +231,11 @@ impl<P: WireProtocol> Driver<P> {
             Input::Lagging { range, number, member } => self.control.on_lagging(now, range, number, &member),
             Input::Announce(news) => self.node.announce(now, news),
             Input::Seeds(seeds) => self.node.set_seeds(seeds),
-            Input::Meet(addr) => self.node.meet(now, addr),
+            Input::Meet { addr, met } => {
+                self.meets.retain(|(_, met)| !met.is_closed());
+                self.meets.push((addr.clone(), met));
+                self.node.meet(now, addr);
+            }
             Input::Moved(addr) => {
                 self.node.move_to(now, addr);
                 self.keep_me();
@@ -365,6 +372,18 @@ impl<P: WireProtocol> Driver<P> {
             Event::Refused(why) => {
                 tracing::error!("{why}");
                 self.standing.send_modify(|standing| standing.refused = Some(why));
+            }
+            Event::Met(addr, met) => {
+                match &met {
+                    Ok(outcome) => tracing::info!(%addr, outcome, "asked to look at another ring"),
+                    Err(why) => tracing::warn!(%addr, why, "asked to look at another ring"),
+                }
+                let waiting = std::mem::take(&mut self.meets);
+                let (asked, rest) = waiting.into_iter().partition(|(asked, _)| *asked == addr);
+                self.meets = rest;
+                for (_, reply) in asked {
+                    let _ = reply.send(met.clone());
+                }
             }
             Event::Note(text) => tracing::info!("{text}"),
         }

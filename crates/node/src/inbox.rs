@@ -1,5 +1,7 @@
 //! What reaches the driver's task from handlers and jobs.
 
+use std::time::Duration;
+
 use overlay::{Addr, Announcement, Departure, Failure, LocateError, Located, Peer};
 use replica::{CallId, JobId, LeaveProgress, Member, Request, Response, Set};
 use ring::{Id, Range};
@@ -36,7 +38,7 @@ pub(crate) enum Input {
     /// This machine has another address now.
     Moved(Addr),
     /// Look at the ring behind an address.
-    Meet(Addr),
+    Meet { addr: Addr, met: oneshot::Sender<Result<String, String>> },
     /// Hand everything over.
     Leave,
     /// How far that is.
@@ -92,6 +94,13 @@ impl Inbox {
         let (reply, answer) = oneshot::channel();
         self.ask(Input::Control { from, requests, reply })?;
         answer.await.map_err(|_| Busy)
+    }
+
+    /// What a look at the ring behind an address comes to; none if that takes longer.
+    pub(crate) async fn meet(&self, addr: Addr, within: Duration) -> Option<Result<String, String>> {
+        let (met, outcome) = oneshot::channel();
+        self.tell(Input::Meet { addr, met });
+        tokio::time::timeout(within, outcome).await.ok()?.ok()
     }
 
     /// Returns once no handler counts on the learner any more; `false` if it may be in a later set already, and

@@ -4,9 +4,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::options::LogFormat;
 
-/// `RUST_LOG` filters, `info` unless set.
+/// Unless `RUST_LOG` says so: what the storage engine does inside is nobody's business.
+const FILTER: &str = "info,fjall=warn,lsm_tree=warn";
+
+/// `RUST_LOG` filters.
 pub(crate) fn init(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match format {
         LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),

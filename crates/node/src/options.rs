@@ -78,7 +78,7 @@ pub struct Options {
     /// Largest value in bytes [default: 4194304]
     #[arg(long, env = "DHTD_VALUE_LIMIT", value_name = "BYTES")]
     pub value_limit: Option<usize>,
-    /// How lookups find their way: one node asked after the other, or passed on from node to node; nodes may differ [default: iterative]
+    /// How lookups find their way: one node asked after the other, or passed on from node to node; nodes may differ [default: recursive over Pastry, else iterative]
     #[arg(long, env = "DHTD_ROUTING", value_name = "HOW")]
     pub routing: Option<Routing>,
     /// After a majority of a record's copies has been gone for so long the survivors go on; or `never` [default: 5s]

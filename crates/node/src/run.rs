@@ -83,7 +83,8 @@ async fn start<P: Configured>(config: Config) -> Result<Running, Fatal> {
     let calls = Calls::new(&config, &store, remembered.me.clone());
     let ready_line = ready_line(&config, &remembered.me, bound, http_bound);
     let seed: u64 = rand::random();
-    let node_config = NodeConfig { routing: config.routing, ..NodeConfig::default() };
+    let routing = config.routing.unwrap_or(P::ROUTING);
+    let node_config = NodeConfig { routing, ..NodeConfig::default() };
     let node = Node::<P>::new(remembered.me.clone(), settings::<P>(&config), node_config, protocol_config, seed);
     let member = replica::Member { peer: remembered.me.clone(), store: store.number() };
     let control = Control::new(member, control_config(&config), remembered.pieces, seed.rotate_left(32));

@@ -19,9 +19,11 @@ use wire::records::{self, Outcome, Reason};
 use wire::{WireForm, WireProtocol};
 
 use crate::driver::{Looked, ProtocolInbox, ProtocolInput, Standing};
-use crate::inbox::Input;
 use crate::shared::Shared;
 use crate::{admin, calls, holder, kv, primary, resolve};
+
+/// How long `dht join` waits for the other ring's node to answer.
+const MEET_WITHIN: Duration = Duration::from_secs(3);
 
 /// Everything that arrives over gRPC.
 pub(crate) struct Services<P: WireProtocol> {
@@ -230,13 +232,23 @@ impl<P: WireProtocol + Send + Sync + 'static> AdminService for Services<P> {
         if found.is_empty() {
             return Err(invalid(format!("`{}` does not resolve to an address", request.addr)));
         }
-        for addr in found.iter().filter_map(|addr| Addr::new(&addr.to_string())) {
-            self.shared.inbox.tell(Input::Meet(addr));
+        let me = Some(self.shared.me().to_message());
+        let mut outcome = format!("{} has not answered yet; the log will tell", request.addr);
+        if self.shared.view().state == State::Searching {
+            outcome = format!("this node is in no ring yet; it asks {} as well for a way in", request.addr);
         }
-        let outcome = format!(
-            "looking at the ring behind {}; if it is another one, the younger of the two joins the older",
-            request.addr
-        );
-        Ok(AdminJoinResponse { me: Some(self.shared.me().to_message()), outcome })
+        // A name may stand for several: the first that answers will do.
+        let mut refused = None;
+        for addr in found.iter().filter_map(|addr| Addr::new(&addr.to_string())) {
+            match self.shared.inbox.meet(addr, MEET_WITHIN).await {
+                Some(Ok(outcome)) => return Ok(AdminJoinResponse { me, outcome }),
+                Some(Err(why)) => refused = Some(why),
+                None => {}
+            }
+        }
+        match refused {
+            Some(why) => Err(Status::aborted(why)),
+            None => Ok(AdminJoinResponse { me, outcome }),
+        }
     }
 }

@@ -68,6 +68,9 @@ pub enum Event {
     Stopping(Peer),
     /// It can't join and never will: settings differ, or its identifier is taken. Says which and both values.
     Refused(String),
+    /// What a look at the ring behind an address, asked for with [`crate::Node::meet`], came to: what happens now, or why
+    /// nothing does.
+    Met(Addr, Result<String, String>),
     /// Worth a line in the log.
     Note(String),
 }

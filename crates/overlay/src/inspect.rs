@@ -153,6 +153,11 @@ pub fn dead_entries<'a, T>(
     }
 }
 
+/// An arc in a sentence.
+pub fn short_arc(arc: Range) -> String {
+    format!("({}, {}]", short(arc.after), short(arc.upto))
+}
+
 /// A node in a sentence: the first digits of its identifier.
 pub fn short(id: Id) -> String {
     let digits = id.to_string();

@@ -234,12 +234,15 @@ impl Search {
 /// Why a node with these settings is of another cluster; none when all are equal.
 pub(crate) fn stranger(addr: &Addr, ours: &Settings, theirs: &Settings) -> Option<String> {
     let (name, our, their) = ours.difference(theirs)?;
-    Some(format!("{addr} belongs to a cluster with {name} = {their}, this node has {name} = {our}"))
+    Some(format!("{addr} is of another cluster: {name}: it is {their} there, {our} here; it has to be the same"))
 }
 
 /// Why an identifier can't be used.
 pub(crate) fn taken(holder: &Peer) -> String {
-    format!("the identifier {} is held by a live node at {}", holder.id, holder.addr)
+    format!(
+        "the identifier {} is held by a live node at {}: stop that one, or give this node another",
+        holder.id, holder.addr
+    )
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use overlay::Peer;
-use overlay::inspect::{Inspected, Inspection, Standing, Verdict, dead_entries, short};
+use overlay::inspect::{Inspected, Inspection, Standing, Verdict, dead_entries, short, short_arc};
 use ring::{Id, Range};
 
 use crate::{Config, Table};
@@ -115,10 +115,11 @@ fn owned_once(ring: &Inspection<'_, Table>, verdict: &mut Verdict) {
             continue;
         }
         if following.contains(arc.upto) && arcs.len() > 1 {
-            let detail = format!("owns {arc}, of which {} owns a part as well: {following}", short(*next_owner));
+            let also = short(*next_owner);
+            let detail = format!("{} is owned by {also} as well: {}", short_arc(*arc), short_arc(*following));
             verdict.add(*owner, "owned_once", detail);
         } else if !moving(Range::new(arc.upto, following.after)) {
-            let detail = format!("owns up to {}, and nobody owns what follows up to {}", arc.upto, following.after);
+            let detail = format!("nobody owns {}", short_arc(Range::new(arc.upto, following.after)));
             verdict.add(*owner, "owned_once", detail);
         }
     }

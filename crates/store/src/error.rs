@@ -41,7 +41,7 @@ pub enum OpenError {
         expected: u32,
     },
     /// It belongs to a cluster whose keys lie in another number of affinity groups, and is ordered by them.
-    #[error("the data directory `{}` was made for {found} affinity groups (1: an overlay without groups), this node uses {expected}; their number is fixed when a ring starts: use that number, or another directory", dir.display())]
+    #[error("the data directory `{}` was made for {found} groups, this node has {expected} (without Kelips it is 1): start it with the protocol and the number of groups that the directory was made with, or with another directory", dir.display())]
     Groups {
         /// The directory.
         dir: PathBuf,

@@ -37,7 +37,7 @@ pub enum Rejected {
     #[error(transparent)]
     Malformed(#[from] Malformed),
     /// It comes from another cluster.
-    #[error("cluster is `{here}` at the node called, `{there}` at the caller")]
+    #[error("cluster: it is `{here}` there, `{there}` here")]
     OtherCluster {
         /// The cluster of this node.
         here: String,
@@ -45,7 +45,7 @@ pub enum Rejected {
         there: String,
     },
     /// It comes from a cluster with identifiers of another width.
-    #[error("id_bits is {here} at the node called, {there} at the caller")]
+    #[error("id_bits: it is {here} there, {there} here")]
     OtherWidth {
         /// Bits of this node's identifiers.
         here: u32,

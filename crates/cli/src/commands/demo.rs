@@ -243,7 +243,8 @@ async fn crash_one(stage: &mut Stage<'_>, story: &mut Story) -> Result<Crash> {
 }
 
 async fn add_one(stage: &mut Stage<'_>, story: &mut Story) -> Result<Join> {
-    story.heading("A new process joins, and records move to it")?;
+    let apart = stage.tale().owner_may_hold_nothing();
+    story.heading(if apart { "A new process joins" } else { "A new process joins, and records move to it" })?;
     let before = stage.until_copied().await?;
     let seed = stage.node(0)?.addr().to_owned();
     story.command(&stage.command_line(Some(&seed)))?;
@@ -256,12 +257,13 @@ async fn add_one(stage: &mut Stage<'_>, story: &mut Story) -> Result<Join> {
     let held = stage.held(&before, &after);
     let moved = held.iter().find(|held| held.addr == node.addr()).map_or(0, |held| held.after);
     // Where data lies apart from owners a join need not move any.
-    promise(moved > 0 || stage.tale().owner_may_hold_nothing(), "records move to a newcomer")?;
+    promise(moved > 0 || apart, "records move to a newcomer")?;
     story.say(&format!("{} holds {moved} records, {:.1} s after its start", node.name(), seconds(settled_after_ms)))?;
     story.block(&held_text(&held))?;
     let owned = stage.owned_by(newcomer).await?;
-    if stage.tale().owner_may_hold_nothing() {
-        story.say(&format!("besides, it is the owner of {owned} keys: where their records are is asked of it"))?;
+    if apart {
+        let stay = if moved == 0 { "homes that live stay where they are; " } else { "" };
+        story.say(&format!("{stay}it is the owner of {owned} keys: where their records are is asked of it"))?;
     } else {
         story.say(&format!("it owns {owned} of them, and keeps copies of the others for its neighbours"))?;
     }

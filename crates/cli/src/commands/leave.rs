@@ -17,7 +17,8 @@ impl Leave {
         let me = client.leave().await?.me;
         let me = me.ok_or_else(|| Failure::other("the node answered without saying who it is"))?;
         context.out.show(&PeerJson::new(&me, digits), |peer, paint| {
-            format!("{} at {} is leaving\n", paint.bold(&peer.id), peer.addr)
+            let who = format!("{} at {}", paint.bold(&peer.id), peer.addr);
+            format!("{who} is leaving: it hands its records over, and its process ends when that is done\n")
         })
     }
 }

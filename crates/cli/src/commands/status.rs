@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args;
 use client::message::{RingId, SetStatus, StatusResponse};
@@ -132,7 +133,7 @@ impl SetJson {
 fn text(status: &StatusJson, paint: Paint) -> String {
     let mut columns = Columns::bare();
     let mut line = |name: &str, value: String| columns.row([name.to_owned(), value]);
-    let uptime = std::time::Duration::from_secs(status.uptime_ms / 1000);
+    let uptime = Duration::from_secs(status.uptime_ms / 1000);
     let disk = if status.durable { "on disk" } else { "in memory" };
     // The node's own words, where it has more to say than its state.
     let words = if status.health.is_empty() { &status.state } else { &status.health };
@@ -144,7 +145,10 @@ fn text(status: &StatusJson, paint: Paint) -> String {
     line("state", state);
     line("overlay", format!("{}, cluster `{}`, {} bits", status.protocol, status.cluster, status.id_bits));
     if let Some(ring) = &status.ring {
-        line("ring", format!("started by {} at {} ms", ring.starter, ring.started_ms));
+        let started = UNIX_EPOCH.checked_add(Duration::from_millis(ring.started_ms));
+        let started =
+            started.map_or_else(|| "?".to_owned(), |time| humantime::format_rfc3339_seconds(time).to_string());
+        line("ring", format!("started by {} at {started}", ring.starter));
     }
     line("peers", format!("{} alive of {} known", status.peers, status.peers_known));
     line(
@@ -264,7 +268,7 @@ mod tests {
 node     0a at 127.0.0.1:7160
 state    ready
 overlay  chord, cluster `default`, 6 bits
-ring     started by 0a at 12 ms
+ring     started by 0a at 1970-01-01T00:00:00Z
 peers    4 alive of 5 known
 holds    1 record, 2.0 KiB, 0 tombstones (in memory)
 copies   3 of each record

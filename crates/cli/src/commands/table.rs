@@ -102,7 +102,7 @@ fn text(view: &View, paint: Paint) -> String {
             None => [String::new(), String::new(), String::new()],
             Some(peer) => {
                 let Entry { id, addr, rtt_us } = Entry::new(peer, &view.table);
-                [short(&id), addr, rtt_us.map_or_else(String::new, duration_us)]
+                [short(&id), addr, rtt_us.map_or_else(|| "-".to_owned(), duration_us)]
             }
         };
         columns.row([label.clone(), place.clone(), node, addr, rtt, note.clone()]);

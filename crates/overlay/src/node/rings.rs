@@ -48,7 +48,8 @@ impl<P: Overlay> Node<P> {
     pub(super) fn on_greeting_failed(&mut self, addr: &Addr) {
         self.meeting.end();
         if self.meeting.is_asked_for(addr) {
-            self.note(format!("nobody answers at {addr}: no ring to meet there"));
+            let why = format!("nobody answers at {addr}: no ring to meet there");
+            self.tell(Event::Met(addr.clone(), Err(why)));
         }
     }
 
@@ -56,26 +57,32 @@ impl<P: Overlay> Node<P> {
     pub(super) fn on_greeted(&mut self, addr: &Addr, reply: HelloReply) {
         self.meeting.end();
         let asked_for = self.meeting.is_asked_for(addr);
+        let met = |node: &mut Self, met: Result<&str, String>| {
+            if asked_for {
+                node.tell(Event::Met(addr.clone(), met.map(str::to_owned)));
+            }
+        };
         if reply.me.id == self.me.id || self.standing() != State::Ready {
-            return;
+            return met(self, Err(format!("{addr} is this node itself, or it is in no ring any more")));
         }
         if let Some(why) = stranger(addr, &self.settings, &reply.settings) {
-            if asked_for || self.told.stranger != why {
-                self.told.stranger.clone_from(&why);
-                self.note(why);
+            if !asked_for && self.told.stranger != why {
+                self.note(why.clone());
             }
-            return;
+            self.told.stranger.clone_from(&why);
+            return met(self, Err(why));
         }
         let (Some(ours), Some(theirs), HelloState::Ready) = (self.ring, reply.ring, reply.state) else {
-            if asked_for {
-                self.note(format!("{addr} is no ready member of a ring: try again later"));
-            }
-            return;
+            return met(self, Err(format!("{addr} is no ready member of a ring: try again later")));
         };
         match compare(ours, theirs) {
-            Outcome::Rejoin => self.rejoin(reply.me, theirs),
-            Outcome::TheyRejoin => {}
+            Outcome::Rejoin => {
+                met(self, Ok("its ring is the older one: this one joins it"));
+                self.rejoin(reply.me, theirs);
+            }
+            Outcome::TheyRejoin => met(self, Ok("its ring is the younger one: it joins this one")),
             Outcome::Same => {
+                met(self, Ok("it is in the same ring; should that have fallen in two, its parts join within seconds"));
                 self.hear(&reply.me);
                 self.meeting.look_from(reply.me.clone());
                 self.look_up(Check::Myself, Some(reply.me));

@@ -146,7 +146,7 @@ fn other_settings_are_fatal_once_everybody_was_waited_for() {
     assert_eq!(case.hear(1, stranger.clone()), Decision::Wait);
     assert_eq!(case.decide(300), Decision::Wait, "the other address may still answer");
     case.search.on_silence(&addr(1));
-    let why = "10.0.0.9:1 belongs to a cluster with replicas = 2, this node has replicas = 3";
+    let why = "10.0.0.9:1 is of another cluster: replicas: it is 2 there, 3 here; it has to be the same";
     assert_eq!(case.decide(1_000), Decision::Refuse(why.to_owned()));
 
     let mut friend = case.search.clone();
@@ -162,10 +162,10 @@ fn other_settings_are_fatal_once_everybody_was_waited_for() {
 fn a_node_that_takes_this_one_for_a_stranger_is_as_fatal() {
     let mut case = Case::new(None, false);
     case.round(0);
-    case.search.on_refusal(&addr(9), "cluster is `a` at the node called, `b` at the caller");
+    case.search.on_refusal(&addr(9), "cluster: it is `a` there, `b` here");
     assert_eq!(case.decide(300), Decision::Wait, "the other address may still answer");
     case.search.on_silence(&addr(1));
-    let why = "10.0.0.9:1 refuses this node: cluster is `a` at the node called, `b` at the caller";
+    let why = "10.0.0.9:1 refuses this node: cluster: it is `a` there, `b` here";
     assert_eq!(case.decide(1_000), Decision::Refuse(why.to_owned()));
 }
 
@@ -175,7 +175,12 @@ fn its_own_identifier_elsewhere_is_fatal_unless_both_search_and_the_other_yields
         let me = Peer { id: peer(5).id, addr: addr(number), incarnation: 7 };
         HelloReply { me, ..reply(number, state, None) }
     };
-    let taken = |number: u64| format!("the identifier {} is held by a live node at 10.0.0.{number}:1", peer(5).id);
+    let taken = |number: u64| {
+        format!(
+            "the identifier {} is held by a live node at 10.0.0.{number}:1: stop that one, or give this node another",
+            peer(5).id
+        )
+    };
     assert_eq!(Case::new(None, false).hear(1, twin(9, HelloState::Ready)), Decision::Refuse(taken(9)));
     assert_eq!(Case::new(None, false).hear(1, twin(9, HelloState::Searching)), Decision::Wait);
     assert_eq!(Case::new(None, false).hear(1, twin(1, HelloState::Searching)), Decision::Refuse(taken(1)));

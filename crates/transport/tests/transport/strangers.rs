@@ -42,8 +42,8 @@ async fn a_node_of_another_cluster_is_told_both_names() {
     let (client, me) = stranger("staging", 7);
     let (answer, _) = hello(&client, me, &node).await;
     let error = answer.unwrap_err();
-    assert_eq!(error.mismatch(), Some("cluster is `default` at the node called, `staging` at the caller"));
-    let told = "cluster is `default` at the node called, `staging` at the caller".to_owned();
+    assert_eq!(error.mismatch(), Some("cluster: it is `default` there, `staging` here"));
+    let told = "cluster: it is `default` there, `staging` here".to_owned();
     assert_eq!(Failure::from(error), Failure::Refused(Refusal::Malformed(told)));
 
     let refused = client.control(&node.peer(), None, vec![replica::Request::Leaving], TIMEOUT).await;
@@ -56,7 +56,7 @@ async fn a_node_with_identifiers_of_another_width_is_told_both_widths() {
     let node = Running::start().await;
     let (client, me) = stranger("default", 160);
     let (answer, _) = hello(&client, me, &node).await;
-    assert_eq!(answer.unwrap_err().mismatch(), Some("id_bits is 7 at the node called, 160 at the caller"));
+    assert_eq!(answer.unwrap_err().mismatch(), Some("id_bits: it is 7 there, 160 here"));
     assert!(node.fake.take_arrived().is_empty(), "nothing of this reached the node");
 }
 

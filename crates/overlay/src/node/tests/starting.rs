@@ -119,7 +119,7 @@ fn a_cluster_with_other_settings_is_refused_with_both_values() {
     world.replicas = "3".to_owned();
     world.start(2, &[1], None);
     world.run(ms(2_000));
-    let why = "10.0.0.1:7160 belongs to a cluster with replicas = 2, this node has replicas = 3";
+    let why = "10.0.0.1:7160 is of another cluster: replicas: it is 2 there, 3 here; it has to be the same";
     let refused: Vec<Event> =
         world.events_of(2).into_iter().filter(|event| matches!(event, Event::Refused(_))).collect();
     assert_eq!(refused, [Event::Refused(why.to_owned())]);
@@ -147,7 +147,10 @@ fn an_identifier_that_a_live_member_holds_is_refused_naming_it() {
     world.until_one_ring(&[1, 2], ms(100));
     world.start_as(Peer { id: id(2_000), addr: addr(9), incarnation: world.now.0 + 5 }, &[1], None);
     world.run(ms(1_000));
-    let why = format!("the identifier {} is held by a live node at 10.0.0.2:7160", id(2_000));
+    let why = format!(
+        "the identifier {} is held by a live node at 10.0.0.2:7160: stop that one, or give this node another",
+        id(2_000)
+    );
     assert!(world.events_of(9).contains(&Event::Refused(why)), "{:?}", world.events_of(9));
     assert_eq!((world.state(1), world.state(2)), (State::Ready, State::Ready));
 }

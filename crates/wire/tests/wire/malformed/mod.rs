@@ -133,7 +133,7 @@ fn the_cluster_is_compared_before_any_identifier() {
         envelope.cluster = "staging".to_owned();
         envelope.from.as_mut().unwrap().id = Bytes::new();
     });
-    assert_eq!(text, "cluster is `default` at the node called, `staging` at the caller");
+    assert_eq!(text, "cluster: it is `default` there, `staging` here");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_hello_tells_its_width_before_its_identifiers() {
         m.id_bits = 160;
         m.envelope.as_mut().unwrap().from.as_mut().unwrap().id = vec![0; 20].into();
     });
-    assert_eq!(text, "id_bits is 7 at the node called, 160 at the caller");
+    assert_eq!(text, "id_bits: it is 7 there, 160 here");
     assert_eq!(hello(|m| m.id_bits = 0), "id_bits is missing");
 }
 
