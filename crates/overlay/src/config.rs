@@ -78,7 +78,7 @@ impl Default for NodeConfig {
             search_alone: Duration::from_secs(5),
             search_period: Duration::from_millis(300),
             self_check_period: Duration::from_secs(4),
-            known_max: 128,
+            known_max: 512,
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Config {
     pub fill_period: Duration,
     /// What that time grows to, by doubling, while whole rounds find nothing.
     pub fill_period_max: Duration,
-    /// A member helps one newcomer at a time, and each no longer than this.
+    /// A member helps one newcomer at a time, and each until it has not asked for so long.
     pub help_lease: Duration,
     /// A node that its leaves have not confirmed for so long looks for another way in.
     pub confirm_timeout: Duration,

@@ -36,12 +36,27 @@ impl LeafSet {
 
     /// Takes a node in on either side where it is among the nearest |L|/2. True if that changed anything.
     /// A newer life of a leaf replaces it; an older one is passed over.
+    ///
+    /// A side that lost leaves has room, but not for what lies among those of the other side: who is next there is just not
+    /// known yet. See [`LeafSet::rebalance`] for when the ring has become that small.
     pub(crate) fn insert(&mut self, peer: &Peer) -> bool {
         if peer.id == self.me {
             return false;
         }
-        let smaller = self.insert_on(Side::Smaller, peer);
-        self.insert_on(Side::Larger, peer) || smaller
+        let [smaller, larger] = [Side::Smaller, Side::Larger].map(|side| self.may_be_on(side, peer.id));
+        let on_smaller = smaller && self.insert_on(Side::Smaller, peer);
+        larger && self.insert_on(Side::Larger, peer) || on_smaller
+    }
+
+    /// Whether a node can be a leaf on this side: everybody can while the sides meet, else nobody who lies among the other
+    /// side's leaves.
+    fn may_be_on(&self, side: Side, id: Id) -> bool {
+        let other = match side {
+            Side::Smaller => Side::Larger,
+            Side::Larger => Side::Smaller,
+        };
+        let beyond = |last: &Peer| offset(self.me, other, last.id) < offset(self.me, other, id);
+        self.side(side).iter().any(|leaf| leaf.id == id) || self.meets() || self.farthest(other).is_none_or(beyond)
     }
 
     fn insert_on(&mut self, side: Side, peer: &Peer) -> bool {
@@ -66,17 +81,26 @@ impl LeafSet {
         true
     }
 
-    /// Every leaf is offered to both sides again. Where they meet, a side that has lost a leaf is filled from the other.
+    /// Every leaf is offered to both sides again: the set names the whole ring, so that a side which has lost a leaf is
+    /// filled from the other.
     pub(crate) fn rebalance(&mut self) {
         for peer in self.peers() {
-            self.insert(&peer);
+            self.insert_on(Side::Smaller, &peer);
+            self.insert_on(Side::Larger, &peer);
         }
+    }
+
+    /// A short side's last leaf has shown its own leaf set: if nobody in it lies beyond both sides, they meet.
+    pub(crate) fn is_closed_by(&self, last: &Peer, shown: &[Peer]) -> bool {
+        let beyond = |peer: &Peer| !self.span().contains(peer.id);
+        let asked = |side: &Side| self.is_short(*side) && self.farthest(*side).is_some_and(|leaf| leaf.id == last.id);
+        !self.is_one_sided() && [Side::Smaller, Side::Larger].iter().any(asked) && !shown.iter().any(beyond)
     }
 
     /// Drops this life of a node; true if it was there.
     pub(crate) fn remove(&mut self, peer: &Peer) -> bool {
         let before = self.smaller.len() + self.larger.len();
-        let other = |leaf: &Peer| leaf.id != peer.id || leaf.incarnation > peer.incarnation;
+        let other = |leaf: &Peer| (leaf.id, leaf.incarnation) != (peer.id, peer.incarnation);
         self.smaller.retain(other);
         self.larger.retain(other);
         self.smaller.len() + self.larger.len() < before
@@ -102,7 +126,8 @@ impl LeafSet {
         [Side::Smaller, Side::Larger].into_iter().any(|side| {
             let leaves = self.side(side);
             let nearer = |leaf: &Peer| offset(self.me, side, peer.id) < offset(self.me, side, leaf.id);
-            leaves.len() < self.half || leaves.last().is_some_and(nearer)
+            let room = leaves.len() < self.half || leaves.last().is_some_and(nearer);
+            room && self.may_be_on(side, peer.id)
         })
     }
 
@@ -226,6 +251,35 @@ mod tests {
         assert!(set.would_take(&peer(0x50)));
         set.remove(&peer(0x60));
         assert!(set.is_one_sided());
+    }
+
+    #[test]
+    fn what_lies_among_the_leaves_of_one_side_does_not_fill_the_other() {
+        let mut set = set(0x80, 2, &[0x60, 0x70, 0x90, 0xa0]);
+        set.remove(&peer(0x60));
+        for known in [0x90, 0xa0, 0x98] {
+            set.insert(&peer(known));
+            assert!(!set.meets() && set.side(Side::Smaller) == [peer(0x70)], "{known:x}");
+        }
+        // What 0x70 shows tells whether anybody is left beyond both sides.
+        let shown = |numbers: &[u64]| numbers.iter().map(|&number| peer(number)).collect::<Vec<_>>();
+        assert!(!set.is_closed_by(&peer(0x70), &shown(&[0x50, 0x80, 0x90])));
+        assert!(!set.is_closed_by(&peer(0x98), &shown(&[0x80, 0x90])));
+        assert!(set.is_closed_by(&peer(0x70), &shown(&[0x98, 0x80, 0x90])));
+        set.rebalance();
+        assert_eq!(sides(&set), (ids(&[0x70, 0x98]), ids(&[0x90, 0x98])));
+        // And a node beyond both may be on either.
+        let mut set = self::set(0x80, 2, &[0x60, 0x70, 0x90, 0xa0]);
+        set.remove(&peer(0x60));
+        assert!(set.insert(&peer(0xf0)));
+        assert_eq!(sides(&set), (ids(&[0x70, 0xf0]), ids(&[0x90, 0xa0])));
+    }
+
+    #[test]
+    fn a_failure_of_a_life_that_was_never_held_drops_no_other() {
+        let mut set = set(0x80, 2, &[0x90]);
+        assert!(!set.remove(&Peer { incarnation: 7, ..peer(0x90) }));
+        assert!(set.remove(&peer(0x90)));
     }
 
     #[test]

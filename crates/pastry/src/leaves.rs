@@ -15,7 +15,7 @@ use crate::leaf_set::Side;
 use crate::pastry::Stage;
 use crate::{Leaves, Pastry, Request, Response, Timer};
 
-/// Exchanges under way at most.
+/// Exchanges under way at most with nodes that are no leaves.
 const EXCHANGES_MAX: usize = 64;
 
 /// Exchanges of leaf sets under way, and whose turn it is.
@@ -135,7 +135,8 @@ impl Pastry {
 
     /// Shows `peer` this node's leaf set and asks for its own, unless that is under way.
     pub(crate) fn exchange(&mut self, peer: &Peer, ctx: &mut Ctx<'_, Self>) {
-        let room = self.exchanges.under_way.len() < EXCHANGES_MAX;
+        // Strangers that somebody names never keep this node from hearing its own leaves.
+        let room = self.exchanges.under_way.len() < EXCHANGES_MAX || self.leaf_set.contains(peer);
         if room && peer.id != self.me.id && !self.exchanges.is_under_way(peer) {
             ctx.call(peer.clone(), Request::LeafSet(self.leaves(ctx.now)));
             self.exchanges.under_way.push((peer.clone(), self.exchanges.epoch));
@@ -164,6 +165,9 @@ impl Pastry {
                     self.note_confirmed(to);
                 }
                 self.consider_leaves(&answer, ctx);
+                if self.leaf_set.is_closed_by(to, &answer.leaves) {
+                    self.leaf_set.rebalance();
+                }
                 self.settle(ctx);
             }
             Err(failure) if is_end(&failure) => self.on_failed(to, ctx),

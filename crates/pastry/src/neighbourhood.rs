@@ -29,7 +29,7 @@ impl Neighbourhood {
     }
 
     pub(crate) fn remove(&mut self, peer: &Peer) {
-        self.nodes.retain(|(_, known)| known.id != peer.id || known.incarnation > peer.incarnation);
+        self.nodes.retain(|(_, known)| (known.id, known.incarnation) != (peer.id, peer.incarnation));
     }
 
     pub(crate) fn peers(&self) -> impl Iterator<Item = &Peer> {

@@ -3,7 +3,7 @@
 //!
 //! The node that a leaf set names has the last word: if it knows a closer one, it names that one.
 
-use overlay::{Ctx, Hop, Peer, Route, Via};
+use overlay::{Ctx, Hop, Overlay, Peer, Route, Via};
 use ring::Id;
 
 use crate::Pastry;
@@ -53,16 +53,23 @@ impl Pastry {
         }
     }
 
-    /// The entry with one digit more, then any node that shares as many digits as this one and is numerically closer,
-    /// nearest first.
+    /// The entry with one digit more, then, to go round it, any node of L ∪ R ∪ M that shares as many digits as this one
+    /// and is numerically closer, nearest first.
     pub(crate) fn closer(&self, target: Id, avoid: &[Id]) -> Vec<Hop> {
         let me = self.me.id;
         let shared = self.config.shared(me, target);
         let rare = |peer: &&Peer| self.config.shared(peer.id, target) >= shared && peer.id.gap(target) < me.gap(target);
         let leaves = self.leaf_set.peers();
-        let mut others: Vec<&Peer> = self.table.peers().chain(&leaves).filter(rare).collect();
+        let known = self.table.peers().chain(&leaves).chain(self.neighbourhood.peers());
+        let mut others: Vec<&Peer> = known.filter(rare).collect();
         others.sort_by_key(|peer| (std::cmp::Reverse(self.config.shared(peer.id, target)), closeness(peer.id, target)));
-        let prefix = self.table.toward(target).map(|peer| Hop { peer: peer.clone(), via: Via::Prefix });
+        let prefix = self.table.toward(target);
+        if let Some(entry) = prefix.filter(|entry| !avoid.contains(&entry.id)) {
+            // The entry is the nearest by round trip of those that fit: nobody else goes before it, only after.
+            let entry = self.distance(entry.id, target);
+            others.retain(|peer| self.distance(peer.id, target) >= entry);
+        }
+        let prefix = prefix.map(|peer| Hop { peer: peer.clone(), via: Via::Prefix });
         let others = others.into_iter().map(|peer| Hop { peer: peer.clone(), via: Via::Rare });
         let mut hops: Vec<Hop> = Vec::new();
         for hop in prefix.into_iter().chain(others) {

@@ -70,7 +70,7 @@ impl RoutingTable {
     /// Drops this life of a node; the place where it was.
     pub(crate) fn remove(&mut self, peer: &Peer) -> Option<Slot> {
         let slot = self.slot(peer.id)?;
-        let same = |entry: &Peer| entry.id == peer.id && entry.incarnation <= peer.incarnation;
+        let same = |entry: &Peer| (entry.id, entry.incarnation) == (peer.id, peer.incarnation);
         self.entries.get(&slot).is_some_and(same).then(|| self.entries.remove(&slot))?;
         Some(slot)
     }

@@ -112,12 +112,16 @@ impl Pastry {
             if self.failures.stands(peer) || self.table.contains(peer) {
                 continue;
             }
-            if self.table.get(slot).is_none_or(|entry| entry.id == peer.id) {
+            let entry = self.table.get(slot);
+            // One that was measured before may be nearer than whoever is there by now.
+            let far = |peer: &Peer| ctx.rtt(peer).unwrap_or(Duration::MAX);
+            let maybe_nearer = ctx.rtt(peer).is_none() || entry.is_some_and(|entry| far(peer) < far(entry));
+            if entry.is_none_or(|entry| entry.id == peer.id) {
                 if !filled.contains(&slot) {
                     filled.push(slot);
                     self.ping(peer, ctx);
                 }
-            } else if measured < MEASURED_MAX && ctx.rtt(peer).is_none() {
+            } else if measured < MEASURED_MAX && maybe_nearer {
                 measured += 1;
                 self.ping(peer, ctx);
             }
@@ -143,10 +147,12 @@ impl Pastry {
         }
     }
 
-    /// An entry is gone: the leaf set may know another; else others of the same row are asked for theirs, then the next row (§3.2).
+    /// An entry is gone: the leaf set or the neighbourhood may have another; else one of the same row is asked for its, or one
+    /// of the next row (§3.2). If neither knows, a lookup finds whoever there is.
     pub(crate) fn mend_slot(&mut self, slot: Slot, ctx: &mut Ctx<'_, Self>) {
-        for leaf in self.leaf_set.peers() {
-            self.table.offer(&leaf, |peer| ctx.rtt(peer));
+        let near: Vec<Peer> = self.leaf_set.peers().into_iter().chain(self.neighbourhood.peers().cloned()).collect();
+        for peer in near.iter().filter(|peer| !self.failures.stands(peer)) {
+            self.table.offer(peer, |peer| ctx.rtt(peer));
         }
         if self.table.get(slot).is_none() && self.is_ready() {
             let other = (slot.row..=slot.row + 1).find_map(|row| self.table.row(row).next()).cloned();
