@@ -8,10 +8,8 @@ use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
 use crate::view::Known;
-use crate::{Entry, Gone, Gossip, Holders, Kelips, Slot, cost};
+use crate::{Entry, Gone, Gossip, Holders, Kelips, Slot, cost, rumours};
 
-/// Rumours of the gone in one message.
-const GONE_MAX: usize = 8;
 /// Digests in one message.
 const DIGESTS_MAX: usize = 6;
 /// Groups asked for in one message.
@@ -82,7 +80,7 @@ impl Kelips {
         let limit = self.fresh_below();
         for (id, over) in &mut self.gone {
             let gone = Gone { id: *id, incarnation: over.incarnation };
-            if over.sent < limit && draft.gossip.gone.len() < GONE_MAX && draft.pay(cost::gone(&gone)) {
+            if over.sent < limit && draft.gossip.gone.len() < rumours::TOLD_MAX && draft.pay(cost::gone(&gone)) {
                 over.sent += 1;
                 draft.gossip.gone.push(gone);
             }
@@ -128,14 +126,13 @@ impl Kelips {
         [self.entries(its, most, ctx), beside, holders]
     }
 
-    fn entries(&self, mut known: Vec<(u32, &Known)>, most: usize, ctx: &mut Ctx<'_, Self>) -> Candidates {
+    fn entries(&self, known: Vec<(u32, &Known)>, most: usize, ctx: &mut Ctx<'_, Self>) -> Candidates {
         let limit = self.fresh_below();
-        let amount = known.len().min(4 * most);
-        let (picked, _) = known.partial_shuffle(ctx.rng, amount);
         let (fresh, old): (Vec<&Known>, Vec<&Known>) =
-            picked.iter().map(|(_, known)| *known).partition(|known| known.sent < limit);
-        let items = |list: Vec<&Known>| -> Vec<Item> {
-            list.into_iter().take(most).map(|known| Item::Entry(known.entry.clone())).collect()
+            known.into_iter().map(|(_, known)| known).partition(|known| known.sent < limit);
+        let mut items = |mut list: Vec<&Known>| -> Vec<Item> {
+            let (picked, _) = list.partial_shuffle(ctx.rng, most);
+            picked.iter().map(|known| Item::Entry(known.entry.clone())).collect()
         };
         Candidates { fresh: items(fresh), old: items(old) }
     }
@@ -150,18 +147,17 @@ impl Kelips {
         Candidates { fresh: fresh.iter().take(8).map(item).collect(), old: old.iter().take(8).map(item).collect() }
     }
 
-    /// Filetuples take what is left: half fresh, half at random, or more of the one where there is less of the other.
+    /// Filetuples take what is left: half of it fresh ones, half some at random. Neither takes the other's half.
     fn add_filetuples(&mut self, draft: &mut Draft, ctx: &mut Ctx<'_, Self>) {
         let times = 1 + self.fresh_below() / 2;
         let places = draft.room / cost::FILETUPLE;
-        let random = places.saturating_sub(self.filetuples.fresh_len()).max(places / 2).min(places);
-        for _ in 0..places - random {
+        for _ in 0..places - places / 2 {
             match self.filetuples.next_fresh(times) {
                 Some(tuple) if draft.pay(cost::FILETUPLE) => draft.gossip.filetuples.push(tuple),
                 _ => break,
             }
         }
-        for _ in 0..random.min(places / 2) {
+        for _ in 0..places / 2 {
             let mut from = [0; 20];
             ctx.rng.fill_bytes(&mut from);
             let draw = ctx.rng.random_range(0..1 << 16);
@@ -205,15 +201,16 @@ impl Draft {
         enough
     }
 
-    /// Takes candidates while they keep within so many bytes; returns how many of those were left.
+    /// Takes candidates until they have used so many bytes, the last one perhaps some more, so that none is too long to be
+    /// told at all; returns how many bytes were left.
     fn fill(&mut self, candidates: &mut Vec<Item>, bytes: usize) -> usize {
         let mut left = bytes;
-        while let Some(item) = candidates.last() {
+        while let Some(item) = candidates.last().filter(|_| left > 0) {
             let cost = item.cost();
-            if cost > left || !self.pay(cost) {
+            if !self.pay(cost) {
                 break;
             }
-            left -= cost;
+            left = left.saturating_sub(cost);
             match candidates.pop() {
                 Some(Item::Entry(entry)) => self.gossip.entries.push(entry),
                 Some(Item::Holders(holders)) => self.gossip.holders.push(holders),

@@ -7,6 +7,8 @@ use crate::{Digest, Filetuple, Slot};
 
 /// Fresh tuples waiting to be gossiped at most; what does not fit spreads by digests.
 const FRESH_MAX: usize = 65_536;
+/// A version so far above all that are known is a mistake, or worse: taken in, it could never be outdone.
+const LEAP_MAX: u64 = 1 << 40;
 /// Tuples of one slot at most: an honest node comes nowhere near, a hostile one gets no further.
 const SLOT_MAX: usize = 1 << 18;
 
@@ -43,6 +45,9 @@ struct Tuple {
 impl Filetuples {
     /// Takes in what a peer says; true if it is news.
     pub(crate) fn merge(&mut self, slot: Slot, told: &Filetuple, round: u64) -> bool {
+        if told.version > self.clock.saturating_add(LEAP_MAX) {
+            return false;
+        }
         self.clock = self.clock.max(told.version);
         let keys = self.slots.entry(slot).or_default();
         let newer = match keys.known.get(&told.key) {
@@ -105,16 +110,16 @@ impl Filetuples {
         None
     }
 
-    /// How many tuples wait to be told.
-    pub(crate) fn fresh_len(&self) -> usize {
-        self.fresh.len()
-    }
-
     /// Some tuple of the slot that `draw` picks, the first at or after `from` in it, round its end.
     pub(crate) fn some(&self, draw: usize, from: KeyHash) -> Option<Filetuple> {
         let keys = self.slots.values().nth(draw.checked_rem(self.slots.len())?)?;
         let after = keys.known.range(from..).next().or_else(|| keys.known.iter().next());
         after.map(|(key, tuple)| Filetuple { key: *key, version: tuple.version, there: tuple.there })
+    }
+
+    /// No more is taken in there.
+    pub(crate) fn is_full(&self, slot: Slot) -> bool {
+        self.slots.get(&slot).is_some_and(|keys| keys.known.len() >= SLOT_MAX)
     }
 
     /// Slots that anything is known of.

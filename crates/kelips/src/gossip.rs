@@ -71,12 +71,12 @@ impl Kelips {
         }
         self.take_in(&Entry { peer: from.clone(), presence: gossip.presence }, Source::Itself, ctx);
         self.merge(from, gossip, ctx);
-        self.note_denials();
+        self.note_denials(&gossip.wanted);
     }
 
     fn merge(&mut self, from: &Peer, gossip: &Gossip, ctx: &mut Ctx<'_, Self>) {
         gossip.entries.iter().take(LIST_MAX).for_each(|entry| self.take_in(entry, Source::Hearsay, ctx));
-        gossip.gone.iter().take(LIST_MAX).for_each(|gone| self.on_rumour(gone, ctx));
+        self.on_rumours(&gossip.gone, ctx);
         if self.places.group_of(from.id) != self.group {
             return;
         }
@@ -88,7 +88,7 @@ impl Kelips {
         let round = self.round;
         for tuple in gossip.filetuples.iter().take(LIST_MAX) {
             let slot = self.slot_at(self.places.of_hash(tuple.key.0));
-            if self.serves(slot.group) {
+            if self.serves(slot.group) && !self.is_forgotten(slot) {
                 self.filetuples.merge(slot, tuple, round);
             }
         }
@@ -144,7 +144,12 @@ impl Kelips {
         let slots: Vec<Slot> = self.holders.keys().copied().filter(mine).collect();
         for slot in &slots {
             let over = |home: &Peer| self.gone.get(&home.id).is_some_and(|over| over.incarnation >= home.incarnation);
-            let lives = |home: &Peer| home.id == self.me.id || !ctx.is_dead(home) && !over(home);
+            // Of the group's own members this one knows who lives; of others, as long as nothing else was heard.
+            let mate = |home: &Peer| self.places.group_of(home.id) == self.group;
+            let lives = |home: &Peer| match mate(home) {
+                true => home.id == self.me.id || self.members.contains_key(&home.id),
+                false => !ctx.is_dead(home) && !over(home),
+            };
             let vouched = self.holders.get(slot).is_some_and(|held| held.told.homes.iter().any(lives));
             if let (Some(held), true) = (self.holders.get_mut(slot), vouched)
                 && round.saturating_sub(held.moved) >= VOUCH_ROUNDS
@@ -166,9 +171,12 @@ impl Kelips {
         let oldest = self.round.saturating_sub(HOLDERS_ROUNDS);
         let over: Vec<_> = self.holders.iter().filter(|(_, held)| held.moved < oldest).map(|(slot, _)| *slot).collect();
         for slot in over {
-            self.holders.remove(&slot);
+            if let Some(held) = self.holders.remove(&slot) {
+                self.forgotten.insert(slot, (held.told.number, held.told.heartbeat, self.round));
+            }
             self.filetuples.forget(slot);
         }
+        self.forgotten.retain(|_, (_, _, since)| *since >= oldest);
         self.forget_what_others_serve();
     }
 

@@ -57,9 +57,13 @@ impl Kelips {
         let wanted = self.config.replicas;
         let mut homes = Vec::new();
         let kept = wanted.saturating_add(KEPT_BEYOND);
+        let few = self.members.len() + 1 < wanted;
         for home in self.holders.get(&slot).into_iter().flat_map(|held| &held.told.homes) {
-            let alive = ranked.iter().take(kept).find(|(peer, _)| peer.id == home.id);
-            if let (Some((peer, _)), true) = (alive, homes.len() < wanted) {
+            let ranked = ranked.iter().take(kept).find(|(peer, _)| peer.id == home.id).map(|(peer, _)| peer);
+            // Of another group, where this one is too small: it need not be a contact to stay.
+            let over = |home: &Peer| self.gone.get(&home.id).is_some_and(|over| over.incarnation >= home.incarnation);
+            let foreign = (few && self.places.group_of(home.id) != self.group && !over(home)).then_some(home);
+            if let (Some(peer), true) = (ranked.or(foreign), homes.len() < wanted) {
                 add(&mut homes, peer);
             }
         }
@@ -94,7 +98,7 @@ impl Kelips {
 
     /// Takes in who holds a slot; the greater number wins, and any two nodes choose alike between equal ones.
     pub(crate) fn take_holders(&mut self, told: &Holders) {
-        let round = self.round;
+        let (round, over) = (self.round, self.is_over(told));
         match self.holders.get_mut(&told.slot) {
             Some(held) if (held.told.number, &held.told.homes) == (told.number, &told.homes) => {
                 if told.heartbeat > held.told.heartbeat {
@@ -103,11 +107,26 @@ impl Kelips {
                 }
             }
             Some(held) if (held.told.number, &held.told.homes) > (told.number, &told.homes) => {}
+            None if over => {}
             _ => {
-                self.holders.insert(told.slot, Held { told: told.clone(), moved: round, sent: 0 });
+                let mut told = told.clone();
+                told.homes.truncate(2 * self.config.replicas);
+                self.forgotten.remove(&told.slot);
+                self.holders.insert(told.slot, Held { told, moved: round, sent: 0 });
                 self.dirty = true;
             }
         }
+    }
+
+    /// These holders were forgotten, and nobody has vouched for them since.
+    fn is_over(&self, told: &Holders) -> bool {
+        let then = |(number, heartbeat, _): &(u64, u64, u64)| (told.number, told.heartbeat) <= (*number, *heartbeat);
+        self.forgotten.get(&told.slot).is_some_and(then)
+    }
+
+    /// What is known of the slot was forgotten for want of anybody who holds it.
+    pub(crate) fn is_forgotten(&self, slot: Slot) -> bool {
+        self.forgotten.contains_key(&slot) && !self.holders.contains_key(&slot)
     }
 
     /// How many keys this node is home of, among those that its group serves.

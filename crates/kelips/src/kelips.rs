@@ -49,6 +49,8 @@ pub struct Kelips {
     pub(crate) company: bool,
     /// Who holds what, with how often that was told and the round in which its heartbeat moved.
     pub(crate) holders: BTreeMap<Slot, Held>,
+    /// Whose holders nobody vouched for any more: number and heartbeat then, and the round. Others may still tell of them.
+    pub(crate) forgotten: BTreeMap<Slot, (u64, u64, u64)>,
     pub(crate) filetuples: Filetuples,
     pub(crate) pulling: Pulling,
     pub(crate) outbox: Outbox,
@@ -164,8 +166,8 @@ impl Kelips {
                 self.on_admitted(to, presence, &newcomers, ctx);
             }
             (Request::Insert(insertion), Response::Inserted) => self.on_inserted(to, &insertion, ctx),
-            (Request::Pull { slot, .. }, Response::Filetuples { filetuples, more }) => {
-                self.on_page(to, slot, &filetuples, more, ctx);
+            (Request::Pull { slot, after }, Response::Filetuples { filetuples, more }) => {
+                self.on_page(to, (slot, after), &filetuples, more, ctx);
             }
             // An answer to another question: it lives, but that is all.
             (request, _) => self.on_no_answer(to, &request, ctx),
@@ -222,6 +224,7 @@ impl Overlay for Kelips {
             failed_in_a_row: Vec::new(),
             company: false,
             holders: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
             filetuples: Filetuples::default(),
             pulling: Pulling::default(),
             outbox: Outbox::default(),

@@ -70,18 +70,30 @@ impl Kelips {
         Ok(Response::Filetuples { filetuples, more })
     }
 
-    pub(crate) fn on_page(&mut self, from: &Peer, slot: Slot, page: &[Filetuple], more: bool, ctx: &mut Ctx<'_, Self>) {
+    /// A page of what was asked for, `asked`. The next one is asked for only if this one went on from there, and was full.
+    pub(crate) fn on_page(
+        &mut self,
+        from: &Peer,
+        asked: (Slot, Option<KeyHash>),
+        page: &[Filetuple],
+        more: bool,
+        ctx: &mut Ctx<'_, Self>,
+    ) {
+        let (slot, after) = asked;
         if self.pulling.current.as_ref() != Some(&(from.clone(), slot)) {
             return;
         }
         let round = self.round;
         for tuple in page.iter().take(PAGE) {
-            if self.slot_at(self.places.of_hash(tuple.key.0)) == slot {
+            if self.slot_at(self.places.of_hash(tuple.key.0)) == slot && !self.is_forgotten(slot) {
                 self.filetuples.merge(slot, tuple, round);
             }
         }
+        let goes_on = more && page.len() == PAGE && !self.filetuples.is_full(slot);
         match page.last() {
-            Some(last) if more => ctx.call(from.clone(), Request::Pull { slot, after: Some(last.key) }),
+            Some(last) if goes_on && Some(last.key) > after => {
+                ctx.call(from.clone(), Request::Pull { slot, after: Some(last.key) });
+            }
             _ => {
                 self.pulling.current = None;
                 self.pull_next(ctx);

@@ -47,10 +47,10 @@ impl Kelips {
         }
     }
 
-    /// An answer to gossip was taken in: whoever is still missing, its sender does not know either.
-    pub(crate) fn note_denials(&mut self) {
+    /// An answer to gossip was taken in, whose sender knows nobody in these groups.
+    pub(crate) fn note_denials(&mut self, missing: &[u32]) {
         for (group, vacancy) in &mut self.vacancies {
-            if !self.contacts.contains_key(group) {
+            if missing.contains(group) && !self.contacts.contains_key(group) {
                 vacancy.denials = vacancy.denials.saturating_add(1);
             }
         }

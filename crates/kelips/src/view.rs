@@ -71,6 +71,10 @@ impl Kelips {
         if peer.id == self.me.id || peer.addr == self.me.addr || !self.may_be_alive(entry, source, ctx) {
             return;
         }
+        let newer = self.known(peer.id).is_some_and(|known| known.entry.peer.incarnation < peer.incarnation);
+        if newer && source == Source::Hearsay {
+            return self.ping(peer, ctx);
+        }
         self.company = true;
         let group = self.places.group_of(peer.id);
         if group != self.group {
@@ -101,8 +105,13 @@ impl Kelips {
     fn may_be_alive(&mut self, entry: &Entry, source: Source, ctx: &mut Ctx<'_, Self>) -> bool {
         let (peer, heartbeat) = (&entry.peer, entry.presence.heartbeat);
         match (self.gone.get_mut(&peer.id), source) {
-            (Some(over), _) if over.incarnation > peer.incarnation => false,
-            (Some(over), Source::Itself) if over.incarnation == peer.incarnation && over.departed => false,
+            (Some(over), Source::Itself) if over.incarnation >= peer.incarnation && over.departed => false,
+            // Whatever others said of it.
+            (Some(_), Source::Itself) => {
+                self.gone.remove(&peer.id);
+                true
+            }
+            (Some(over), Source::Hearsay) if over.incarnation > peer.incarnation => false,
             (Some(over), Source::Hearsay) if over.incarnation == peer.incarnation => {
                 let worth_asking = heartbeat > over.heartbeat && !over.departed;
                 over.heartbeat = over.heartbeat.max(heartbeat);
@@ -152,9 +161,12 @@ impl Kelips {
         self.forget_spare(group, peer.id);
         let heartbeat = self.known(peer.id).map_or(0, |known| known.entry.presence.heartbeat);
         let view = if group == self.group { Some(&mut self.members) } else { self.contacts.get_mut(&group) };
-        let over = |known: &Known| known.entry.peer.incarnation <= peer.incarnation;
-        let was_known =
-            view.is_some_and(|view| view.get(&peer.id).is_some_and(over) && view.remove(&peer.id).is_some());
+        // What became of a life that only others told of says nothing about the one that is known.
+        let held = view.as_ref().and_then(|view| view.get(&peer.id)).map(|known| known.entry.peer.incarnation);
+        if held.is_some_and(|held| held > peer.incarnation || held < peer.incarnation && !departed) {
+            return;
+        }
+        let was_known = view.is_some_and(|view| view.remove(&peer.id).is_some());
         let sent = if was_known { 0 } else { u32::MAX };
         self.remember_gone(peer, heartbeat, departed, sent);
         if was_known {
@@ -169,7 +181,7 @@ impl Kelips {
                 self.succeed(ctx);
             }
             self.on_dropped(peer, group, ctx);
-            self.pass_on(peer, ctx);
+            self.pass_on(std::slice::from_ref(peer), ctx);
         }
         if self.company && self.is_member() && self.is_alone() && self.pinging.is_empty() {
             self.on_nobody_left(ctx);

@@ -148,3 +148,77 @@ proptest! {
         }
     }
 }
+
+/// A node of one group that has heard of so many others, 1 to `count`, from themselves.
+fn among(count: u64) -> (Kelips, Pcg32) {
+    let config = Config { groups: 1, ..Config::default() };
+    let (mut node, mut rng) = (Kelips::new(life(0, 1), config), Pcg32::seed_from_u64(1));
+    step(Time(0), &mut rng, |ctx| node.create(ctx));
+    for number in 1..=count {
+        let ping = Request::Ping(Presence { heartbeat: 1, load: 0 });
+        step(Time(number), &mut rng, |ctx| node.serve(&life(number, 1), ping, ctx)).0.expect("an answer");
+    }
+    assert_eq!(node.table().members.len() as u64, count);
+    (node, rng)
+}
+
+fn life(number: u64, incarnation: u64) -> Peer {
+    let addr = Addr::new(&format!("host{number}:1")).expect("not empty");
+    Peer { id: Space::SHA1.hash(&number.to_be_bytes()), addr, incarnation }
+}
+
+fn gossiping(gone: Vec<Gone>, entries: Vec<Entry>) -> Request {
+    Request::Gossip(Gossip { presence: Presence { heartbeat: 2, load: 0 }, gone, entries, ..Gossip::default() })
+}
+
+#[test]
+fn rumours_of_everybodys_end_are_looked_into_a_few_at_a_time() {
+    let (mut node, mut rng) = among(400);
+    let all: Vec<Gone> = (1..=400).map(|number| Gone { id: life(number, 1).id, incarnation: 1 }).collect();
+    let mut calls = 0;
+    for now in 0..20 {
+        let request = gossiping(all.clone(), Vec::new());
+        calls += step(Time(1_000 + now), &mut rng, |ctx| node.serve(&life(9, 1), request, ctx)).1.calls.len();
+    }
+    // Eight pings, and eight members told of eight ends in one message each; the rest repeats what was said.
+    assert_eq!(calls, 16);
+    assert_eq!(node.table().members.len(), 400);
+}
+
+#[test]
+fn a_newer_life_that_others_tell_of_replaces_nobody_until_it_speaks() {
+    let (mut node, mut rng) = among(3);
+    let told = Entry { peer: life(2, 9), presence: Presence { heartbeat: 7, load: 0 } };
+    let request = gossiping(Vec::new(), vec![told]);
+    let (_, effects) = step(Time(100), &mut rng, |ctx| node.serve(&life(1, 1), request, ctx));
+    assert!(node.table().members.contains(&life(2, 1)));
+    // It is asked, and what answers is the life that there is.
+    let (to, ping) = effects.calls.into_iter().find(|(to, _)| *to == life(2, 9)).expect("it is asked");
+    let gone = Err(overlay::Failure::Refused(Refusal::Gone));
+    step(Time(101), &mut rng, |ctx| node.on_reply(&to, ping.clone(), gone, ctx));
+    assert!(node.table().members.contains(&life(2, 1)), "{:?}", node.table().members);
+    let alive = Response::Alive(Presence { heartbeat: 8, load: 0 });
+    step(Time(102), &mut rng, |ctx| node.on_reply(&to, ping, Ok(alive), ctx));
+    assert!(node.table().members.contains(&life(2, 9)));
+}
+
+#[test]
+fn a_pull_ends_where_the_peer_does_not_go_on() {
+    let (mut node, mut rng) = among(1);
+    let digest = Digest { slot: Slot { group: 0, index: 3 }, count: 9, sum: 9 };
+    let differing = Gossip { presence: Presence { heartbeat: 3, load: 0 }, digests: vec![digest], ..Gossip::default() };
+    let mut asked = Vec::new();
+    for now in 0..4 {
+        let request = Request::Gossip(differing.clone());
+        let (_, effects) = step(Time(1_000 + now), &mut rng, |ctx| node.serve(&life(1, 1), request, ctx));
+        asked.extend(effects.calls);
+        asked.extend(step(Time(1_500 + now), &mut rng, |ctx| node.on_timer(Timer::Gossip, ctx)).1.calls);
+    }
+    let is_pull = |(_, request): &(Peer, Request)| matches!(request, Request::Pull { .. });
+    let (to, pull) = asked.into_iter().find(is_pull).expect("the difference is looked into");
+    // A full page of the same key, and always more of it.
+    let tuple = Filetuple { key: KeyHash([0; 20]), version: 1, there: true };
+    let page = |filetuples| Ok(Response::Filetuples { filetuples, more: true });
+    let short = step(Time(9_000), &mut rng, |ctx| node.on_reply(&to, pull.clone(), page(vec![tuple; 3]), ctx)).1;
+    assert!(!short.calls.iter().any(is_pull));
+}

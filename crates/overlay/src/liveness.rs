@@ -123,8 +123,13 @@ impl Liveness {
 
     /// A call to `peer`, sent at `sent`, was missed. Calls that were under way together count once:
     /// only one sent after the last miss was counted adds to the suspicion.
+    ///
+    /// A newer life that only others have told of, and that does not answer, says nothing about the one that was heard.
     pub(crate) fn missed(&mut self, peer: &Peer, miss: Miss, sent: Time, now: Time) -> Verdict {
         let until_dead = self.timing.misses_until_dead;
+        if self.is_hearsay(peer) {
+            return Verdict::Suspect;
+        }
         let Some(entry) = self.entry(peer, now) else {
             return Verdict::Dead { news: false };
         };
@@ -146,6 +151,9 @@ impl Liveness {
 
     /// `peer` is dead as far as this ring is concerned: it said so, or patience is over. True if that is news.
     pub(crate) fn bury(&mut self, peer: &Peer, now: Time) -> bool {
+        if self.is_hearsay(peer) {
+            return false;
+        }
         let Some(entry) = self.entry(peer, now) else {
             return false;
         };
@@ -160,6 +168,8 @@ impl Liveness {
 
     /// `peer` announced that it goes; nothing it still says in this life revives it. True if its death is news.
     pub(crate) fn departed(&mut self, peer: &Peer, departure: Departure, now: Time) -> bool {
+        // It says so itself, so this life of it there is.
+        let _ = self.entry(peer, now);
         let news = self.bury(peer, now);
         if let Some(entry) = self.entry(peer, now) {
             entry.health = Health::Dead { since: now, for_good: true };
@@ -272,6 +282,12 @@ impl Liveness {
 
     fn rtt(&self, peer: &Peer) -> Rtt {
         self.current(peer).map(|entry| entry.rtt).unwrap_or_default()
+    }
+
+    /// An older life of the peer was heard, and this one never.
+    fn is_hearsay(&self, peer: &Peer) -> bool {
+        let older = |entry: &Entry| entry.announced && entry.peer.incarnation < peer.incarnation;
+        self.entries.get(&peer.id).is_some_and(older)
     }
 
     /// What is known of this very life of the peer.

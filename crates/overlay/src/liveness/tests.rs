@@ -188,6 +188,19 @@ fn a_peer_never_measured_gets_the_initial_deadline_and_the_patience_of_the_other
 }
 
 #[test]
+fn a_newer_life_that_nobody_heard_does_not_bury_the_one_that_speaks() {
+    let mut liveness = table(8);
+    liveness.heard(&peer(1, 5), ms(0));
+    for step in 1..20 {
+        assert_eq!(liveness.missed(&peer(1, 9), Miss::Unreachable, ms(step), ms(step)), Verdict::Suspect);
+    }
+    assert!(!liveness.bury(&peer(1, 9), ms(30)));
+    assert!(!liveness.is_outdated(&peer(1, 5)) && !liveness.is_dead(&peer(1, 5)));
+    assert_eq!(is_alive(&liveness, 1), Some(true));
+    assert!(liveness.heard(&peer(1, 9), ms(40)) && liveness.is_outdated(&peer(1, 5)));
+}
+
+#[test]
 fn a_node_knows_nothing_of_itself() {
     let mut liveness = table(8);
     assert!(!liveness.heard(&peer(ME, 9), ms(0)) && !liveness.bury(&peer(ME, 9), ms(0)));
@@ -195,7 +208,8 @@ fn a_node_knows_nothing_of_itself() {
 }
 
 proptest! {
-    /// Against the rule itself: the highest incarnation heard of or missed decides, and the table stays bounded.
+    /// Against the rule itself: the highest incarnation heard decides, or missed while none was heard; and the table stays
+    /// bounded.
     #[test]
     fn whatever_happens_the_table_is_bounded_and_incarnations_only_grow(
         inputs in proptest::collection::vec((0u64..12, 1u64..5, 0u8..5), 1..200)
@@ -204,6 +218,7 @@ proptest! {
         for (step, (id, incarnation, kind)) in inputs.into_iter().enumerate() {
             let (now, other) = (ms(100 * step as u64), peer(id, incarnation));
             let before = liveness.entries.get(&other.id).map_or(0, |entry| entry.peer.incarnation);
+            let was_heard = liveness.entries.get(&other.id).is_some_and(|entry| entry.announced);
             match kind {
                 0 | 1 => { liveness.heard(&other, now); }
                 2 => { liveness.missed(&other, Miss::Silent, now, now); }
@@ -212,7 +227,8 @@ proptest! {
             }
             prop_assert!(liveness.entries.len() <= 6);
             if let Some(entry) = liveness.entries.get(&other.id) {
-                prop_assert_eq!(entry.peer.incarnation, before.max(incarnation));
+                let counts = !(was_heard && matches!(kind, 2 | 3));
+                prop_assert_eq!(entry.peer.incarnation, if counts { before.max(incarnation) } else { before });
             }
             prop_assert!(liveness.known().len() <= 6);
         }
