@@ -16,21 +16,14 @@ use proptest::prelude::*;
 use prost::Message;
 use rand_pcg::Pcg32;
 use ring::{Range, Space};
-use wire::{Call, Here, TableReader, WireProtocol, v1};
+use wire::{Call, TableReader, WireProtocol, v1};
 
-use crate::arbitrary::{self as any, space};
+use crate::arbitrary as any;
+use crate::spoken::{answered, asked, envelope, path, peer, sent, small, spoken};
 
 type Overlay = overlay::Request<Kelips>;
 
 const PATHS: [&str; 8] = ["Lookup", "FindMember", "Gossip", "Ping", "Join", "Admit", "Insert", "Pull"];
-
-fn path(method: &str) -> String {
-    format!("/dht.v1.Kelips/{method}")
-}
-
-fn here(space: Space) -> Here {
-    Here { cluster: "default".to_owned(), space }
-}
 
 fn presence() -> impl Strategy<Value = Presence> {
     any::<(u64, u32)>().prop_map(|(heartbeat, load)| Presence { heartbeat, load })
@@ -123,54 +116,9 @@ fn response(space: Space) -> impl Strategy<Value = (&'static str, Response)> {
     ]
 }
 
+spoken!(Kelips, PATHS, request, response);
+
 proptest! {
-    #[test]
-    fn what_is_asked_arrives_as_it_was(
-        (space, envelope, request) in space().prop_flat_map(|space| (Just(space), any::envelope(space), request(space)))
-    ) {
-        let call = Overlay::Protocol(request);
-        let body = call.encode("default", &envelope).into();
-        let read = Overlay::decode(call.path(), body, &here(space));
-        prop_assert_eq!(format!("{read:?}"), format!("{:?}", Ok::<_, ()>((envelope, call))));
-    }
-
-    #[test]
-    fn what_is_answered_arrives_as_it_was(
-        (space, (method, reply), refusal)
-            in space().prop_flat_map(|space| (Just(space), response(space), any::refusal(space)))
-    ) {
-        for reply in [Ok(overlay::Response::Protocol(reply)), Err(refusal)] {
-            let body = Overlay::encode_reply(&path(method), &reply).expect("a reply to this request").into();
-            let read = Overlay::decode_reply(&path(method), body, space);
-            prop_assert_eq!(format!("{read:?}"), format!("{:?}", Ok::<_, ()>(reply)));
-        }
-    }
-
-    #[test]
-    fn any_bytes_are_read_or_refused(body in vec(any::<u8>(), 0..200)) {
-        let body = Bytes::from(body);
-        for method in PATHS {
-            let _ = Overlay::decode(&path(method), body.clone(), &here(Space::SHA1));
-            let _ = Overlay::decode_reply(&path(method), body.clone(), Space::SHA1);
-        }
-    }
-
-    #[test]
-    fn a_changed_message_is_read_or_refused(
-        envelope in any::envelope(Space::SHA1), asked in request(Space::SHA1),
-        changes in vec(any::<(prop::sample::Index, u8)>(), 1..4),
-    ) {
-        let mut body = Overlay::Protocol(asked).encode("default", &envelope);
-        for (place, byte) in changes {
-            let place = place.index(body.len());
-            body[place] = byte;
-        }
-        for method in PATHS {
-            let _ = Overlay::decode(&path(method), body.clone().into(), &here(Space::SHA1));
-            let _ = Overlay::decode_reply(&path(method), body.clone().into(), Space::SHA1);
-        }
-    }
-
     /// The protocol counts bytes before anybody encodes them; it never counts too few.
     #[test]
     fn a_gossip_message_keeps_within_its_bound_as_encoded(
@@ -214,62 +162,29 @@ fn encoded(gossip: &Gossip) -> usize {
 #[test]
 fn a_reply_to_another_request_is_not_sent() {
     let inserted = Ok(overlay::Response::Protocol(Response::Inserted));
-    assert!(Overlay::encode_reply(&path("Insert"), &inserted).is_some());
-    assert!(Overlay::encode_reply(&path("Gossip"), &inserted).is_none());
+    assert!(Overlay::encode_reply(&path::<Kelips>("Insert"), &inserted).is_some());
+    assert!(Overlay::encode_reply(&path::<Kelips>("Gossip"), &inserted).is_none());
     assert!(Overlay::encode_reply("/dht.v1.Chord/Notify", &inserted).is_none());
-}
-
-const BITS: u32 = 7;
-
-fn small() -> Space {
-    Space::new(BITS).unwrap()
-}
-
-fn peer(number: u64) -> Peer {
-    Peer {
-        id: small().id(number).unwrap(),
-        addr: wire::read_addr(&format!("127.0.0.1:{}", 7000 + number)).unwrap(),
-        incarnation: 1,
-    }
-}
-
-fn sent(number: u8) -> v1::Peer {
-    v1::Peer { id: vec![number].into(), addr: "127.0.0.1:7160".to_owned(), incarnation: 3 }
-}
-
-fn envelope() -> Option<v1::Envelope> {
-    Some(v1::Envelope { cluster: "default".to_owned(), from: Some(sent(5)), to: Some(sent(6)), ring: None })
-}
-
-/// What is said about a request.
-fn asked(method: &str, message: impl Message) -> String {
-    match Overlay::decode(&path(method), message.encode_to_vec().into(), &here(small())) {
-        Ok(_) => "taken".to_owned(),
-        Err(rejected) => rejected.to_string(),
-    }
-}
-
-/// What is said about a reply.
-fn answered(method: &str, message: impl Message) -> String {
-    match Overlay::decode_reply(&path(method), message.encode_to_vec().into(), small()) {
-        Ok(_) => "taken".to_owned(),
-        Err(malformed) => malformed.to_string(),
-    }
 }
 
 #[test]
 fn a_malformed_request_is_refused_by_the_field() {
     let lookup = |place: u8, avoid: Vec<Bytes>| {
-        asked("Lookup", v1::KelipsLookupRequest { envelope: envelope(), place: vec![place].into(), avoid })
+        asked::<Kelips>("Lookup", v1::KelipsLookupRequest { envelope: envelope(), place: vec![place].into(), avoid })
     };
     assert_eq!(lookup(7, vec![vec![8].into()]), "taken");
     assert!(lookup(0x80, vec![]).starts_with("place is not an identifier here"));
     assert!(lookup(7, vec![vec![1].into(), vec![1, 2].into()]).starts_with("avoid[1] is not an identifier here"));
     assert_eq!(lookup(7, vec![vec![1].into(); 65]), "avoid has 65 entries, the limit is 64");
 
-    let gossip = |gossip: v1::Gossip| asked("Gossip", v1::GossipRequest { envelope: envelope(), gossip: Some(gossip) });
+    let gossip = |gossip: v1::Gossip| {
+        asked::<Kelips>("Gossip", v1::GossipRequest { envelope: envelope(), gossip: Some(gossip) })
+    };
     assert_eq!(gossip(v1::Gossip::default()), "taken");
-    assert_eq!(asked("Gossip", v1::GossipRequest { envelope: envelope(), gossip: None }), "gossip is missing");
+    assert_eq!(
+        asked::<Kelips>("Gossip", v1::GossipRequest { envelope: envelope(), gossip: None }),
+        "gossip is missing"
+    );
     let nobody = v1::Gossip { entries: vec![v1::KelipsEntry::default()], ..Default::default() };
     assert_eq!(gossip(nobody), "gossip.entries[0].peer is missing");
     let wide =
@@ -287,10 +202,13 @@ fn a_malformed_request_is_refused_by_the_field() {
     assert!(gossip(home).starts_with("gossip.holders[0].homes[1].id is not an identifier here"));
 
     let ping = v1::KelipsPingRequest { envelope: envelope(), presence: None };
-    assert_eq!(asked("Ping", ping), "presence is missing");
-    assert_eq!(asked("Admit", v1::AdmitRequest { envelope: envelope(), presence: None }), "presence is missing");
-    assert_eq!(asked("Join", v1::KelipsJoinRequest { envelope: None }), "envelope is missing");
-    let pull = |after| asked("Pull", v1::PullRequest { envelope: envelope(), group: 1, index: 2, after });
+    assert_eq!(asked::<Kelips>("Ping", ping), "presence is missing");
+    assert_eq!(
+        asked::<Kelips>("Admit", v1::AdmitRequest { envelope: envelope(), presence: None }),
+        "presence is missing"
+    );
+    assert_eq!(asked::<Kelips>("Join", v1::KelipsJoinRequest { envelope: None }), "envelope is missing");
+    let pull = |after| asked::<Kelips>("Pull", v1::PullRequest { envelope: envelope(), group: 1, index: 2, after });
     assert_eq!(pull(None), "taken");
     assert_eq!(pull(Some(Bytes::new())), "after is 0 bytes long, not 20");
 }
@@ -298,7 +216,7 @@ fn a_malformed_request_is_refused_by_the_field() {
 #[test]
 fn a_malformed_insertion_is_refused_by_the_field() {
     let insert = |keys: Vec<v1::KeyNews>, listings: Vec<v1::KeyListing>| {
-        asked("Insert", v1::InsertRequest { envelope: envelope(), holders: vec![], keys, listings })
+        asked::<Kelips>("Insert", v1::InsertRequest { envelope: envelope(), holders: vec![], keys, listings })
     };
     let news = |length| v1::KeyNews { key: vec![1; length].into(), there: true };
     assert_eq!(insert(vec![news(20)], vec![]), "taken");
@@ -312,17 +230,17 @@ fn a_malformed_insertion_is_refused_by_the_field() {
 
 #[test]
 fn a_malformed_reply_is_refused_by_the_field() {
-    assert_eq!(answered("Lookup", v1::KelipsLookupResponse::default()), "route is missing");
-    assert_eq!(answered("FindMember", v1::FindMemberResponse::default()), "route is missing");
-    assert_eq!(answered("Gossip", v1::GossipResponse::default()), "gossip is missing");
-    assert_eq!(answered("Ping", v1::KelipsPingResponse::default()), "presence is missing");
-    assert_eq!(answered("Join", v1::KelipsJoinResponse::default()), "welcome is missing");
-    assert_eq!(answered("Admit", v1::AdmitResponse::default()), "presence is missing");
+    assert_eq!(answered::<Kelips>("Lookup", v1::KelipsLookupResponse::default()), "route is missing");
+    assert_eq!(answered::<Kelips>("FindMember", v1::FindMemberResponse::default()), "route is missing");
+    assert_eq!(answered::<Kelips>("Gossip", v1::GossipResponse::default()), "gossip is missing");
+    assert_eq!(answered::<Kelips>("Ping", v1::KelipsPingResponse::default()), "presence is missing");
+    assert_eq!(answered::<Kelips>("Join", v1::KelipsJoinResponse::default()), "welcome is missing");
+    assert_eq!(answered::<Kelips>("Admit", v1::AdmitResponse::default()), "presence is missing");
     let welcome = v1::Welcome { members: vec![v1::KelipsEntry::default()], ..Default::default() };
     let welcome = v1::KelipsJoinResponse { refusal: None, welcome: Some(welcome) };
-    assert_eq!(answered("Join", welcome), "welcome.members[0].peer is missing");
+    assert_eq!(answered::<Kelips>("Join", welcome), "welcome.members[0].peer is missing");
     let page = v1::PullResponse { filetuples: vec![v1::Filetuple::default()], ..Default::default() };
-    assert_eq!(answered("Pull", page), "filetuples[0].key is 0 bytes long, not 20");
+    assert_eq!(answered::<Kelips>("Pull", page), "filetuples[0].key is 0 bytes long, not 20");
 }
 
 fn table() -> Table {

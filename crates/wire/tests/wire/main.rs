@@ -8,4 +8,5 @@ mod malformed;
 mod never_panics;
 mod pastry;
 mod round_trip;
+mod spoken;
 mod table;

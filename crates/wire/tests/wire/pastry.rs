@@ -7,23 +7,15 @@ use overlay::Peer;
 use pastry::{Entry, Leaves, Pastry, Request, Response, Row, Table};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use prost::Message;
 use ring::Space;
-use wire::{Call, Here, TableReader, WireProtocol, v1};
+use wire::{Call, TableReader, WireProtocol, v1};
 
-use crate::arbitrary::{self as any, space};
+use crate::arbitrary as any;
+use crate::spoken::{answered, asked, envelope, path, peer, sent, small, spoken};
 
 type Overlay = overlay::Request<Pastry>;
 
 const PATHS: [&str; 6] = ["Route", "Join", "LeafSet", "State", "Announce", "Ping"];
-
-fn path(method: &str) -> String {
-    format!("/dht.v1.Pastry/{method}")
-}
-
-fn here(space: Space) -> Here {
-    Here { cluster: "default".to_owned(), space }
-}
 
 fn peers(space: Space) -> impl Strategy<Value = Vec<Peer>> {
     vec(any::peer(space), 0..4)
@@ -57,113 +49,29 @@ fn response(space: Space) -> impl Strategy<Value = (&'static str, Response)> {
     ]
 }
 
-proptest! {
-    #[test]
-    fn what_is_asked_arrives_as_it_was(
-        (space, envelope, request) in space().prop_flat_map(|space| (Just(space), any::envelope(space), request(space)))
-    ) {
-        let call = Overlay::Protocol(request);
-        let body = call.encode("default", &envelope).into();
-        let read = Overlay::decode(call.path(), body, &here(space));
-        prop_assert_eq!(format!("{read:?}"), format!("{:?}", Ok::<_, ()>((envelope, call))));
-    }
-
-    #[test]
-    fn what_is_answered_arrives_as_it_was(
-        (space, (method, reply), refusal)
-            in space().prop_flat_map(|space| (Just(space), response(space), any::refusal(space)))
-    ) {
-        for reply in [Ok(overlay::Response::Protocol(reply)), Err(refusal)] {
-            let body = Overlay::encode_reply(&path(method), &reply).expect("a reply to this request").into();
-            let read = Overlay::decode_reply(&path(method), body, space);
-            prop_assert_eq!(format!("{read:?}"), format!("{:?}", Ok::<_, ()>(reply)));
-        }
-    }
-
-    #[test]
-    fn any_bytes_are_read_or_refused(body in vec(any::<u8>(), 0..200)) {
-        let body = Bytes::from(body);
-        for method in PATHS {
-            let _ = Overlay::decode(&path(method), body.clone(), &here(Space::SHA1));
-            let _ = Overlay::decode_reply(&path(method), body.clone(), Space::SHA1);
-        }
-    }
-
-    #[test]
-    fn a_changed_message_is_read_or_refused(
-        envelope in any::envelope(Space::SHA1), asked in request(Space::SHA1),
-        changes in vec(any::<(prop::sample::Index, u8)>(), 1..4),
-    ) {
-        let mut body = Overlay::Protocol(asked).encode("default", &envelope);
-        for (place, byte) in changes {
-            let place = place.index(body.len());
-            body[place] = byte;
-        }
-        for method in PATHS {
-            let _ = Overlay::decode(&path(method), body.clone().into(), &here(Space::SHA1));
-            let _ = Overlay::decode_reply(&path(method), body.clone().into(), Space::SHA1);
-        }
-    }
-}
+spoken!(Pastry, PATHS, request, response);
 
 #[test]
 fn a_reply_to_another_request_is_not_sent() {
     let noted = Ok(overlay::Response::Protocol(Response::Noted));
-    assert!(Overlay::encode_reply(&path("Ping"), &noted).is_some());
-    assert!(Overlay::encode_reply(&path("Join"), &noted).is_none());
+    assert!(Overlay::encode_reply(&path::<Pastry>("Ping"), &noted).is_some());
+    assert!(Overlay::encode_reply(&path::<Pastry>("Join"), &noted).is_none());
     assert!(Overlay::encode_reply("/dht.v1.Chord/Notify", &noted).is_none());
-}
-
-const BITS: u32 = 7;
-
-fn small() -> Space {
-    Space::new(BITS).unwrap()
-}
-
-fn peer(number: u64) -> Peer {
-    Peer {
-        id: small().id(number).unwrap(),
-        addr: wire::read_addr(&format!("127.0.0.1:{}", 7000 + number)).unwrap(),
-        incarnation: 1,
-    }
-}
-
-fn sent(number: u8) -> v1::Peer {
-    v1::Peer { id: vec![number].into(), addr: "127.0.0.1:7160".to_owned(), incarnation: 3 }
-}
-
-fn envelope() -> Option<v1::Envelope> {
-    Some(v1::Envelope { cluster: "default".to_owned(), from: Some(sent(5)), to: Some(sent(6)), ring: None })
-}
-
-/// What is said about a request.
-fn asked(method: &str, message: impl Message) -> String {
-    match Overlay::decode(&path(method), message.encode_to_vec().into(), &here(small())) {
-        Ok(_) => "taken".to_owned(),
-        Err(rejected) => rejected.to_string(),
-    }
-}
-
-/// What is said about a reply.
-fn answered(method: &str, message: impl Message) -> String {
-    match Overlay::decode_reply(&path(method), message.encode_to_vec().into(), small()) {
-        Ok(_) => "taken".to_owned(),
-        Err(malformed) => malformed.to_string(),
-    }
 }
 
 #[test]
 fn a_malformed_request_is_refused_by_the_field() {
     let route = |target: u8, avoid: Vec<Bytes>| {
-        asked("Route", v1::PastryRouteRequest { envelope: envelope(), target: vec![target].into(), avoid })
+        asked::<Pastry>("Route", v1::PastryRouteRequest { envelope: envelope(), target: vec![target].into(), avoid })
     };
     assert_eq!(route(7, vec![vec![8].into()]), "taken");
     assert!(route(0x80, vec![]).contains("target"));
     assert!(route(7, vec![vec![1].into(), vec![1, 2].into()]).contains("avoid[1]"));
     assert!(route(7, vec![vec![1].into(); 65]).contains("avoid has 65 entries, the limit is 64"));
 
-    let exchange =
-        |leaf_set: Option<v1::LeafSet>| asked("LeafSet", v1::LeafSetRequest { envelope: envelope(), leaf_set });
+    let exchange = |leaf_set: Option<v1::LeafSet>| {
+        asked::<Pastry>("LeafSet", v1::LeafSetRequest { envelope: envelope(), leaf_set })
+    };
     let set = |leaves: Vec<v1::Peer>, failed: Vec<v1::Peer>| Some(v1::LeafSet { leaves, failed });
     assert_eq!(exchange(set(vec![sent(1)], vec![sent(2)])), "taken");
     assert!(exchange(None).contains("leaf_set is missing"));
@@ -173,21 +81,22 @@ fn a_malformed_request_is_refused_by_the_field() {
     );
     assert!(exchange(set(vec![sent(1); 129], vec![])).contains("leaf_set.leaves has 129 entries, the limit is 128"));
 
-    let announce = |row: Vec<v1::Peer>| asked("Announce", v1::AnnounceRequest { envelope: envelope(), row });
+    let announce = |row: Vec<v1::Peer>| asked::<Pastry>("Announce", v1::AnnounceRequest { envelope: envelope(), row });
     assert_eq!(announce(vec![sent(1)]), "taken");
     assert!(announce(vec![sent(0xff)]).contains("row[0].id"));
     assert!(announce(vec![sent(1); 257]).contains("row has 257 entries, the limit is 256"));
-    assert!(asked("State", v1::StateRequest { envelope: None, row: 0 }).contains("envelope is missing"));
+    assert!(asked::<Pastry>("State", v1::StateRequest { envelope: None, row: 0 }).contains("envelope is missing"));
 }
 
 #[test]
 fn a_malformed_reply_is_refused_by_the_field() {
-    assert_eq!(answered("Route", v1::PastryRouteResponse::default()), "route is missing");
-    assert_eq!(answered("LeafSet", v1::LeafSetResponse::default()), "leaf_set is missing");
+    assert_eq!(answered::<Pastry>("Route", v1::PastryRouteResponse::default()), "route is missing");
+    assert_eq!(answered::<Pastry>("LeafSet", v1::LeafSetResponse::default()), "leaf_set is missing");
     let state = v1::StateResponse { neighbourhood: vec![sent(1), sent(0x80)], ..Default::default() };
-    assert!(answered("State", state).starts_with("neighbourhood[1].id"));
+    assert!(answered::<Pastry>("State", state).starts_with("neighbourhood[1].id"));
 
-    let join = |leaf_set, elsewhere| answered("Join", v1::PastryJoinResponse { refusal: None, leaf_set, elsewhere });
+    let join =
+        |leaf_set, elsewhere| answered::<Pastry>("Join", v1::PastryJoinResponse { refusal: None, leaf_set, elsewhere });
     assert_eq!(join(Some(v1::LeafSet::default()), None), "taken");
     assert_eq!(join(None, Some(sent(1))), "taken");
     assert_eq!(join(None, None), "leaf_set is missing");
