@@ -3,6 +3,7 @@
 
 mod changes;
 mod codec;
+mod examine;
 mod header;
 mod journal;
 mod trees;
@@ -23,6 +24,7 @@ use crate::head::Head;
 use crate::place::Place;
 use crate::span::Span;
 use crate::{OpenError, Put, Record, Stats, StoreError, Version};
+pub use examine::Examined;
 use header::Directory;
 use trees::Trees;
 use writer::{Shared, Writer};

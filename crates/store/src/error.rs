@@ -14,6 +14,12 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no store in it.
+    #[error("there is no store in `{}`", dir.display())]
+    Absent {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// Another process has it open.
     #[error("the data directory `{}` is in use by another process: stop that one, or give this one a directory of its own", dir.display())]
     Locked {

@@ -46,6 +46,7 @@ mod version;
 
 pub use clock::Clock;
 pub use counters::Stats;
+pub use durable::Examined;
 pub use error::{OpenError, StoreError};
 pub use listing::{Cursor, Listed, Page};
 pub use put::Put;

@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use ring::Places;
+use ring::{Places, Space};
 
 use crate::OpenError;
 
@@ -20,18 +20,18 @@ pub(super) struct Directory {
     _lock: File,
 }
 
+/// What `FORMAT` says beside the format.
+struct Header {
+    id_bits: u32,
+    groups: u32,
+}
+
 impl Directory {
     /// Makes the directory if need be, locks it and checks what it says of itself.
     pub(super) fn open(dir: &Path, places: Places) -> Result<Self, OpenError> {
         let unwritable = |source| OpenError::Unwritable { dir: dir.to_owned(), source };
         fs::create_dir_all(dir).map_err(unwritable)?;
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("LOCK")).map_err(unwritable)?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => OpenError::Locked { dir: dir.to_owned() },
-            TryLockError::Error(source) => unwritable(source),
-        })?;
-        let directory = Self { dir: dir.to_owned(), _lock: lock };
+        let directory = Self::locked(dir)?;
         match fs::read_to_string(dir.join("FORMAT")) {
             Ok(text) => directory.check(&text, places)?,
             // The header is written before anything else, so without it there is no store yet, or only half of one.
@@ -43,6 +43,32 @@ impl Directory {
             }
         }
         Ok(directory)
+    }
+
+    /// Locks a directory that has a store, whatever the store is for: its format, and where its keys lie.
+    pub(super) fn existing(dir: &Path) -> Result<(Self, u32, Places), OpenError> {
+        if !dir.join("FORMAT").exists() {
+            return Err(OpenError::Absent { dir: dir.to_owned() });
+        }
+        let directory = Self::locked(dir)?;
+        let unreadable = |error| directory.damaged(format!("its file FORMAT cannot be read: {error}"));
+        let text = fs::read_to_string(dir.join("FORMAT")).map_err(unreadable)?;
+        let header = directory.read(&text)?;
+        let impossible = |error: ring::IdError| directory.damaged(format!("its file FORMAT says so: {error}"));
+        let space = Space::new(header.id_bits).map_err(impossible)?;
+        let places = Places::grouped(space, header.groups).map_err(impossible)?;
+        Ok((directory, FORMAT, places))
+    }
+
+    fn locked(dir: &Path) -> Result<Self, OpenError> {
+        let unwritable = |source| OpenError::Unwritable { dir: dir.to_owned(), source };
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("LOCK")).map_err(unwritable)?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::Locked { dir: dir.to_owned() },
+            TryLockError::Error(source) => unwritable(source),
+        })?;
+        Ok(Self { dir: dir.to_owned(), _lock: lock })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -58,6 +84,18 @@ impl Directory {
     }
 
     fn check(&self, text: &str, places: Places) -> Result<(), OpenError> {
+        let Header { id_bits: found, groups } = self.read(text)?;
+        let expected = places.space().bits();
+        if found != expected {
+            return Err(OpenError::Bits { dir: self.dir.clone(), found, expected });
+        }
+        if groups != places.groups() {
+            return Err(OpenError::Groups { dir: self.dir.clone(), found: groups, expected: places.groups() });
+        }
+        Ok(())
+    }
+
+    fn read(&self, text: &str) -> Result<Header, OpenError> {
         let mut lines = text.lines();
         let ours = lines.next() == Some(TITLE);
         let mut number = |name| lines.next()?.strip_prefix(name)?.trim().parse::<u32>().ok();
@@ -67,17 +105,9 @@ impl Directory {
         if found != FORMAT {
             return Err(OpenError::Format { dir: self.dir.clone(), found, expected: FORMAT });
         }
-        let found = number("id-bits ").ok_or_else(|| self.damaged("its file FORMAT names no id-bits"))?;
-        let expected = places.space().bits();
-        if found != expected {
-            return Err(OpenError::Bits { dir: self.dir.clone(), found, expected });
-        }
+        let id_bits = number("id-bits ").ok_or_else(|| self.damaged("its file FORMAT names no id-bits"))?;
         // Left out on a plain circle.
-        let found = number("groups ").unwrap_or(1);
-        if found != places.groups() {
-            return Err(OpenError::Groups { dir: self.dir.clone(), found, expected: places.groups() });
-        }
-        Ok(())
+        Ok(Header { id_bits, groups: number("groups ").unwrap_or(1) })
     }
 
     /// Under another name first: after a crash there is a whole header or none.

@@ -174,3 +174,40 @@ fn only_file(dir: &Path) -> PathBuf {
     assert!(files.next().is_none(), "one table");
     file
 }
+
+#[tokio::test]
+async fn an_examination_finds_what_is_there_and_whatever_is_rotten() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let places = Places::grouped(SPACE, 3).expect("three groups");
+    let place_key = |key: &Bytes| codec::place_key(&Place::of(places, key.clone()));
+    let store = Durable::open(dir.path(), places).expect("opens");
+    store.put((0..20).map(record).chain([record(30).expiring(7)]).collect()).await.expect("put");
+    store.put(vec![Record::tombstone(record(31).key, Version { clock: 1, store: 1 })]).await.expect("put");
+    store.set_meta("ring", b"blob").expect("set");
+    assert!(matches!(Examined::of(dir.path()), Err(OpenError::Locked { .. })));
+    let number = store.number;
+    drop(store);
+
+    let examined = Examined::of(dir.path()).expect("a store");
+    assert_eq!((examined.damaged, examined.damage.as_slice()), (0, [].as_slice()));
+    assert_eq!((examined.records, examined.tombstones, examined.number), (21, 1, Some(number)));
+    assert_eq!((examined.format, examined.id_bits, examined.groups), (1, 160, 3));
+
+    // A value, a head, a head that is missing, a time to live that nobody watches, and a blob.
+    let store = Durable::open(dir.path(), places).expect("opens");
+    let trees = store.trees();
+    rot(&trees.records, &place_key(&record(2).key));
+    rot(&trees.heads, &place_key(&record(4).key));
+    trees.heads.remove(place_key(&record(6).key)).expect("removed");
+    let due = trees.due(0, u64::MAX, 9).expect("read");
+    trees.due.remove(codec::due_key(due[0].0, &due[0].1)).expect("removed");
+    rot(&trees.meta, b"m/ring");
+    drop(store);
+    let examined = Examined::of(dir.path()).expect("a store");
+    assert_eq!(examined.damaged, 5, "{:#?}", examined.damage);
+    for key in ["key 2", "key 4", "key 6", "key 30", "ring"] {
+        assert!(examined.damage.iter().any(|what| what.contains(&format!("`{key}`"))), "{key}: {:#?}", examined.damage);
+    }
+    let nowhere = dir.path().join("nowhere");
+    assert!(matches!(Examined::of(&nowhere), Err(OpenError::Absent { .. })) && !nowhere.exists());
+}

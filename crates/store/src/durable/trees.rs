@@ -109,7 +109,7 @@ impl Trees {
         Ok(())
     }
 
-    fn entry(&self, entry: Guard, last_seen: &[u8]) -> Result<(Bytes, Place, Bytes), StoreError> {
+    pub(super) fn entry(&self, entry: Guard, last_seen: &[u8]) -> Result<(Bytes, Place, Bytes), StoreError> {
         let (key, bytes) = entry.into_inner().map_err(|error| {
             match self.unreadable(last_seen, &error) {
                 // A damaged block does not tell its keys.
@@ -170,7 +170,7 @@ impl Trees {
     }
 
     /// A block that fails the engine's own checksum is a damaged record; anything else may be the disk's passing trouble.
-    fn unreadable(&self, near: &[u8], error: &fjall::Error) -> StoreError {
+    pub(super) fn unreadable(&self, near: &[u8], error: &fjall::Error) -> StoreError {
         use fjall::{Error, LsmError};
         match error {
             Error::Storage(LsmError::Io(_)) | Error::Io(_) => {
