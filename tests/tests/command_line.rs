@@ -279,6 +279,23 @@ fn a_development_cluster_runs_until_it_is_interrupted_and_leaves_nobody_behind()
 }
 
 #[test]
+fn a_store_is_verified_while_no_node_has_it_open() {
+    let mut cluster = Cluster::named("verified").durable().start();
+    for key in ["one", "two"] {
+        cluster.dht(0, &["put", key, "value"]).json();
+    }
+    cluster.dht(0, &["delete", "two"]).json();
+    let dir = cluster.data_dir(0).display().to_string();
+    let verify = |dir: &str| Cluster::dhtd_plain(&["verify-store", dir], Duration::from_secs(20));
+    verify(&dir).expect_code(2).expect_stderr(&["in use", &dir]);
+    assert_eq!(cluster.nodes[0].terminate(Duration::from_secs(30)), 0);
+    let said = verify(&dir).expect_code(0).text();
+    assert!(said.contains("1 records, 1 tombstones") && said.contains("everything is as it was written"), "{said}");
+    let nowhere = format!("{dir}/nowhere");
+    verify(&nowhere).expect_code(2).expect_stderr(&["there is no store in", &nowhere]);
+}
+
+#[test]
 fn the_shipped_configurations_are_sound() {
     let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
     let mut seen = Vec::new();

@@ -50,6 +50,12 @@ fn a_table_shows_the_group_its_members_and_contacts_in_every_other_group() {
             }
         });
     }
+    let status = cluster.dht(0, &["status"]).json();
+    assert_eq!((&status["settings"]["groups"], &status["place"]), (&"3".into(), &"group 1".into()), "{status}");
+    let ring = cluster.dht(0, &["ring"]).json();
+    for member in ring["members"].as_array().expect("members") {
+        assert_eq!(member["place"], format!("group {}", number(&member["id"]) % 3), "{ring}");
+    }
     // 42 = 0 mod 3: of 45 and 96 one owns it, the same from everywhere, and who is not of the group takes one hop.
     let lookups: Vec<Value> =
         (0..6).map(|from| cluster.dht(from, &["lookup", "--id", &ids::number(42, BITS)]).json()).collect();

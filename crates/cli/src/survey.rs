@@ -180,6 +180,7 @@ mod tests {
             owns: Vec::new(),
             set_members_min: None,
             names: neighbours.iter().map(|id| named(*id)).collect(),
+            place: None,
             table: None,
         }
     }

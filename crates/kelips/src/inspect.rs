@@ -63,6 +63,10 @@ impl Inspect for Table {
         self.members.iter().chain(self.contacts.values().flatten()).collect()
     }
 
+    fn place(&self) -> Option<String> {
+        Some(format!("group {}", self.group))
+    }
+
     fn pointers(&self) -> u64 {
         self.filetuples
     }

@@ -9,11 +9,12 @@ use replica::{Holding, Role};
 use ring::Id;
 use wire::{WireForm, v1};
 
+use crate::driver::Looked;
 use crate::http::readiness;
 use crate::shared::Shared;
 
 /// One node's standing, for `dht status`.
-pub(crate) async fn status(shared: &Shared, http: &str, routing_state_bytes: u64) -> v1::StatusResponse {
+pub(crate) async fn status(shared: &Shared, http: &str, looked: Looked) -> v1::StatusResponse {
     let (view, stats) = (shared.view(), shared.store.stats());
     let holdings = Arc::clone(&*shared.holdings.read().await);
     let health = match shared.store.health() {
@@ -44,7 +45,13 @@ pub(crate) async fn status(shared: &Shared, http: &str, routing_state_bytes: u64
         health,
         overlay_messages: shared.peers.traffic().messages(),
         overlay_bytes: shared.peers.traffic().bytes(),
-        routing_state_bytes,
+        routing_state_bytes: looked.state_bytes,
+        settings: looked
+            .settings
+            .into_iter()
+            .map(|(name, value)| v1::Setting { name: name.to_owned(), value })
+            .collect(),
+        place: looked.place.unwrap_or_default(),
     }
 }
 

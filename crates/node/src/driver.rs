@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use overlay::inspect::Inspect;
 use overlay::{
     Addr, Effect, Envelope, Event, Failure, LocateError, Located, Node, Peer, QueryId, Refusal, Request, Response,
-    RingId, State, Time,
+    RingId, State, Time, View,
 };
 use replica::{Control, JobId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -20,6 +21,7 @@ use wire::{WireProtocol, v1};
 use crate::exit::Fatal;
 use crate::inbox::{InboxReader, Input};
 use crate::pointers::Pointers;
+use crate::protocols::Configured;
 use crate::shared::Shared;
 use crate::time::wall_ms;
 use crate::{identity, transfer};
@@ -51,6 +53,9 @@ pub(crate) enum ProtocolInput<P: WireProtocol> {
 pub(crate) struct Looked {
     pub(crate) table: v1::table_response::Table,
     pub(crate) state_bytes: u64,
+    pub(crate) place: Option<String>,
+    /// The protocol's own settings that a cluster has to agree on.
+    pub(crate) settings: Vec<(&'static str, String)>,
     pub(crate) neighbours: Vec<Peer>,
 }
 
@@ -99,7 +104,7 @@ pub(crate) struct Driver<P: WireProtocol> {
     peers_kept: Time,
 }
 
-impl<P: WireProtocol> Driver<P> {
+impl<P: Configured> Driver<P> {
     pub(crate) fn new(
         shared: Arc<Shared>,
         node: Node<P>,
@@ -161,6 +166,7 @@ impl<P: WireProtocol> Driver<P> {
                 self.control.on_pause(now);
             }
             if wake <= now {
+                self.forget_abandoned_queries();
                 self.node.tick(now);
                 self.control.tick(now, wall_ms());
             }
@@ -188,6 +194,8 @@ impl<P: WireProtocol> Driver<P> {
         Looked {
             table: <P as WireProtocol>::table(&table, &rtt),
             state_bytes: P::state_bytes(&table),
+            place: table.place(),
+            settings: P::settings(&self.shared.config),
             neighbours: self.node.protocol().neighbours(),
         }
     }
@@ -198,7 +206,6 @@ impl<P: WireProtocol> Driver<P> {
             Input::Locate { target, reply } => {
                 let query = self.node.locate(now, target);
                 self.queries.insert(query, reply);
-                self.forget_abandoned_queries();
             }
             Input::Control { from, requests, reply } => {
                 let response = self.control.serve(now, &from, requests);
@@ -282,12 +289,9 @@ impl<P: WireProtocol> Driver<P> {
                     return;
                 }
             }
-            if P::POINTERS
-                && (view.is_some()
-                    || std::mem::take(&mut self.holdings_changed)
-                    || self.pointers.are_due(self.shared.time.now()))
-            {
-                quiet &= !self.announce_holders();
+            let changed = std::mem::take(&mut self.holdings_changed) || view.is_some();
+            if P::POINTERS && (changed || self.pointers.are_due(self.shared.time.now())) {
+                quiet &= !self.announce_holders(view.as_ref());
             }
             // The holdings of a ring that was left are empty before anybody sees the other ring.
             if let Some(view) = view {
@@ -301,10 +305,10 @@ impl<P: WireProtocol> Driver<P> {
     }
 
     /// Tells the overlay whose sets this node is in, or has chosen, as far as that is new. Whether there was any.
-    fn announce_holders(&mut self) -> bool {
+    fn announce_holders(&mut self, view: Option<&View>) -> bool {
         let now = self.shared.time.now();
-        let view = self.node.view();
-        let news = self.pointers.news(now, &view, self.control.holdings());
+        let published = self.shared.view();
+        let news = self.pointers.news(now, view.unwrap_or(&published), self.control.holdings());
         let any = !news.is_empty();
         news.into_iter().for_each(|news| self.node.announce(now, news));
         any

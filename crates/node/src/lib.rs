@@ -31,12 +31,14 @@ mod shared;
 mod strays;
 mod time;
 mod transfer;
+mod verify_store;
 
 pub use config::{Advertise, Config};
 pub use dev_latency::LatencyMatrix;
 pub use exit::Fatal;
 pub use health::healthcheck;
 pub use protocols::PROTOCOLS;
+pub use verify_store::verify_store;
 
 /// Runs a node until it has left, stopped or failed. Logs to stderr, says on stdout when it is ready.
 pub fn run(config: Config) -> Result<(), Fatal> {

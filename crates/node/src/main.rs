@@ -16,6 +16,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Fatal> {
+    if let Some(Command::VerifyStore { dir }) = &cli.command {
+        return node::verify_store(dir, &mut std::io::stdout());
+    }
     let file = match &cli.config {
         Some(path) => node::options::Options::from_file(path)?,
         None => node::options::Options::default(),
@@ -26,6 +29,6 @@ fn run(cli: Cli) -> Result<(), Fatal> {
     }
     match cli.command {
         Some(Command::Healthcheck) => node::healthcheck(&config),
-        None => node::run(config),
+        Some(Command::VerifyStore { .. }) | None => node::run(config),
     }
 }

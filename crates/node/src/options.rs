@@ -34,6 +34,11 @@ pub struct Cli {
 pub enum Command {
     /// Ask the node on this machine whether it is ready; exit 0 if so, for container health checks
     Healthcheck,
+    /// Read all of a data directory that no node has open, and say what is not as it was written; exit 1 if anything is
+    VerifyStore {
+        /// The data directory
+        dir: PathBuf,
+    },
 }
 
 /// Every setting, each absent unless given.

@@ -184,7 +184,7 @@ impl<P: WireProtocol + Send + Sync + 'static> KvService for Services<P> {
 impl<P: WireProtocol + Send + Sync + 'static> AdminService for Services<P> {
     async fn status(&self, _: StatusRequest) -> Result<StatusResponse, Status> {
         let looked = self.look().await?;
-        Ok(admin::status(&self.shared, &self.http, looked.state_bytes).await)
+        Ok(admin::status(&self.shared, &self.http, looked).await)
     }
 
     async fn lookup(&self, request: LookupRequest) -> Result<LookupResponse, Status> {

@@ -23,6 +23,11 @@ pub trait Inspect: Sized {
     /// Every peer that it names.
     fn peers(&self) -> Vec<&Peer>;
 
+    /// Where among the members this one is, in words, where an identifier alone does not tell: its group.
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     /// How many pointers to records are kept beside them.
     fn pointers(&self) -> u64 {
         0

@@ -31,6 +31,9 @@ pub(crate) struct MemberView {
     pub(crate) error: Option<String>,
     /// Its part of the circle, from 0 to 1.
     pub(crate) share: Option<f64>,
+    /// Where among the members the overlay puts it, where its identifier does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<String>,
 }
 
 impl Ring {
@@ -66,6 +69,7 @@ impl MemberView {
             incarnation: member.peer.incarnation,
             error: member.report.as_ref().err().cloned(),
             share: report.map(|report| report.share()),
+            place: report.and_then(|report| report.place.clone()),
         }
     }
 }
@@ -74,7 +78,12 @@ impl MemberView {
 pub(crate) fn members_text(members: &[MemberView], paint: Paint) -> String {
     const WIDTH: usize = 20;
     let largest = members.iter().filter_map(|member| member.share).fold(f64::MIN_POSITIVE, f64::max);
-    let mut columns = Columns::new(&["node", "address", "state", ">share", "", ">keys", ">size", ""]);
+    let placed = members.iter().any(|member| member.place.is_some());
+    let mut names = vec!["node", "address", "state", ">share", "", ">keys", ">size", ""];
+    if placed {
+        names.insert(2, "place");
+    }
+    let mut columns = Columns::new(&names);
     for member in members {
         let state = match member.state {
             "ready" => paint.good("ready"),
@@ -82,7 +91,7 @@ pub(crate) fn members_text(members: &[MemberView], paint: Paint) -> String {
         };
         let share = member.share.map_or_else(String::new, |share| format!("{:.1} %", share * 100.0));
         let drawn = member.share.map_or_else(String::new, |share| paint.accent(&bar(share / largest, WIDTH)));
-        columns.row([
+        let mut row = vec![
             short(&member.id),
             member.addr.clone(),
             state,
@@ -91,7 +100,11 @@ pub(crate) fn members_text(members: &[MemberView], paint: Paint) -> String {
             member.keys.map_or_else(String::new, |keys| keys.to_string()),
             member.bytes.map_or_else(String::new, byte_size),
             member.error.clone().unwrap_or_default(),
-        ]);
+        ];
+        if placed {
+            row.insert(2, member.place.clone().unwrap_or_default());
+        }
+        columns.row(row);
     }
     columns.render(2)
 }
@@ -111,6 +124,7 @@ mod tests {
             incarnation: 1,
             error: share.is_none().then(|| "connection refused".into()),
             share,
+            place: None,
         }
     }
 
@@ -124,6 +138,15 @@ mod tests {
   30    127.0.0.1:7030  ready        25.0 %  ██████████              12  3.0 KiB
 ";
         assert_eq!(members_text(&members, Paint::PLAIN), expected);
+    }
+
+    #[test]
+    fn a_group_has_a_column_where_there_are_groups() {
+        let mut members = [member("10", "ready", Some(0.5)), member("20", "unreachable", None)];
+        members[0].place = Some("group 1".into());
+        let shown = members_text(&members, Paint::PLAIN);
+        assert!(shown.starts_with("  node  address         place    state"), "{shown}");
+        assert!(shown.contains("127.0.0.1:7010  group 1  ready"), "{shown}");
     }
 
     #[test]

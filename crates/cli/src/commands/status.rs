@@ -26,6 +26,10 @@ struct StatusJson {
     process: String,
     incarnation: u64,
     protocol: String,
+    /// The overlay's own, which the whole cluster agrees on.
+    settings: BTreeMap<String, String>,
+    /// Where among the members, where an identifier does not tell.
+    place: Option<String>,
     cluster: String,
     id_bits: u32,
     replicas: u32,
@@ -88,6 +92,8 @@ impl StatusJson {
             process: digits.show(&status.process),
             incarnation: me.incarnation,
             protocol: status.protocol,
+            settings: status.settings.into_iter().map(|setting| (setting.name, setting.value)).collect(),
+            place: Some(status.place).filter(|place| !place.is_empty()),
             cluster: status.cluster,
             id_bits: status.id_bits,
             replicas: status.replicas,
@@ -143,7 +149,10 @@ fn text(status: &StatusJson, paint: Paint) -> String {
     };
     line("node", format!("{} at {}", paint.bold(&status.id), status.addr));
     line("state", state);
-    line("overlay", format!("{}, cluster `{}`, {} bits", status.protocol, status.cluster, status.id_bits));
+    let settings = status.settings.iter().map(|(name, value)| format!(", {name} = {value}")).collect::<String>();
+    let place = status.place.iter().map(|place| format!("; this node is in {place}")).collect::<String>();
+    let cluster = format!("cluster `{}`, {} bits", status.cluster, status.id_bits);
+    line("overlay", format!("{}, {cluster}{settings}{place}", status.protocol));
     if let Some(ring) = &status.ring {
         let started = UNIX_EPOCH.checked_add(Duration::from_millis(ring.started_ms));
         let started =
@@ -221,7 +230,7 @@ fn state_text(set: &SetJson, paint: Paint) -> String {
 
 #[cfg(test)]
 mod tests {
-    use client::message::{Peer, Range};
+    use client::message::{Peer, Range, Setting};
 
     use super::*;
 
@@ -294,6 +303,18 @@ ranges  role     members  state
 30 ranges in all; `-o json` lists each
 ";
         assert!(shown.ends_with(expected), "{shown}");
+    }
+
+    #[test]
+    fn what_only_the_overlay_knows_is_shown_where_there_is_any() {
+        let mut response = response();
+        response.settings = vec![Setting { name: "groups".into(), value: "3".into() }];
+        response.place = "group 2".into();
+        let status = StatusJson::new(response).unwrap();
+        let shown = text(&status, Paint::PLAIN);
+        assert!(shown.contains("cluster `default`, 6 bits, groups = 3; this node is in group 2\n"), "{shown}");
+        let json = serde_json::to_value(status).unwrap();
+        assert_eq!((&json["settings"]["groups"], &json["place"]), (&"3".into(), &"group 2".into()));
     }
 
     #[test]

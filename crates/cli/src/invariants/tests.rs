@@ -47,6 +47,7 @@ fn report(number: u64, table: &Table) -> Report {
         owns: Vec::new(),
         set_members_min: None,
         names: Vec::new(),
+        place: None,
         table: Some(Chord::table(table, &|_| None)),
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Report {
     pub(crate) set_members_min: Option<usize>,
     /// Every node that it names: those next to it in the overlay's order, and whom its table names.
     pub(crate) names: Vec<Peer>,
+    /// Where among the members the overlay puts it, where its identifier does not tell.
+    pub(crate) place: Option<String>,
     /// Its routing state as it came, when that was asked for; readable if its protocol is known.
     pub(crate) table: Option<table_response::Table>,
 }
@@ -70,6 +72,7 @@ impl Report {
             owns: neighbours.owns.iter().map(range).collect::<Result<_, _>>()?,
             set_members_min: set_members_min(status),
             names,
+            place: Some(status.place.clone()).filter(|place| !place.is_empty()),
             table,
         })
     }
