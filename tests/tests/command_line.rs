@@ -242,9 +242,11 @@ fn a_short_bench_reports_its_figures() {
 #[test]
 fn the_demo_shows_the_main_job_and_succeeds() {
     let cluster = Cluster::named("demo").alone().empty();
-    let demo = Cluster::dht_plain(&["demo"]).expect_code(0);
-    println!("{}", demo.text());
-    assert!(demo.text().lines().count() > 10, "{}", demo.text());
+    for overlay in [&[][..], &["--protocol", "pastry"], &["--protocol", "kelips"]] {
+        let demo = Cluster::dht_plain(&[&["demo"], overlay].concat()).expect_code(0);
+        println!("{}", demo.text());
+        assert!(demo.text().lines().count() > 10, "{}", demo.text());
+    }
     drop(cluster);
 }
 

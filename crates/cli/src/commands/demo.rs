@@ -138,6 +138,8 @@ async fn form_a_ring(stage: &mut Stage<'_>, story: &mut Story) -> Result<Vec<Pee
     stage.add_nodes(NODES - 1).await?;
     story.command(&format!("{}    # four times", stage.command_line(Some(&seed))))?;
     stage.until_sound(NODES).await?;
+    // Members know each other before every range has all of its holders.
+    stage.until_whole().await?;
     story.say(&format!(
         "one ring, every invariant checked, {:.1} s after the first start",
         start.elapsed().as_secs_f64()

@@ -180,6 +180,17 @@ impl<'a> Stage<'a> {
         .await
     }
 
+    /// Waits until all nodes are ready and each range has all of its holders.
+    pub(crate) async fn until_whole(&self) -> Result {
+        let context = self.everybody();
+        until("range that has all of its holders", PATIENCE, || async {
+            let overlay = survey_quietly(&context, Depth::Neighbours).await?;
+            let whole = overlay.members.iter().all(|member| copies_of(member).is_some());
+            Ok((overlay.members.len() == self.actors.len() && whole).then_some(()))
+        })
+        .await
+    }
+
     /// Waits until all nodes are ready and each record is where it belongs, at its owner and the next two; says who
     /// holds how many.
     pub(crate) async fn until_copied(&self) -> Result<RingView> {
