@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::builder::Builder;
 use crate::cluster::Cluster;
 use crate::ids;
@@ -29,6 +31,29 @@ impl Cluster {
             }
             let expected = self.expected_copies(up[0], &ids, records)?;
             if held == expected { Ok(()) } else { Err(format!("held {held:?}, should be {expected:?}")) }
+        });
+        took
+    }
+
+    /// Waits until each range has all of its holders. Members know each other before that: until then a write is
+    /// acknowledged by the majority of fewer.
+    #[track_caller]
+    pub fn await_whole_sets(&mut self, within: Duration) -> Duration {
+        let up = self.up();
+        let wanted = self.settings.replicas.min(up.len());
+        let ((), took) = eventually(&format!("{wanted} holders of each range"), within, || {
+            for index in &up {
+                let status = self.dht(*index, &["status"]).json();
+                let sets = status["sets"].as_array().ok_or("no sets")?;
+                let whole = |set: &&Value| {
+                    let members = set["members"].as_array().map_or(0, Vec::len);
+                    members >= wanted && set["settled"] == true
+                };
+                if let Some(set) = sets.iter().filter(|set| set["role"] == "primary").find(|set| !whole(set)) {
+                    return Err(format!("node{index}: {set}"));
+                }
+            }
+            Ok(())
         });
         took
     }

@@ -18,7 +18,8 @@ fn dht(cluster: &Cluster, args: &[&str]) -> Finished {
 
 #[test]
 fn a_record_is_put_read_replaced_and_deleted() {
-    let cluster = Cluster::named("record").nodes(3).start();
+    let mut cluster = Cluster::named("record").nodes(3).start();
+    cluster.await_whole_sets(Duration::from_secs(60));
     let put = cluster.dht(0, &["put", "greeting", "hello"]).json();
     let id = ids::hash(b"greeting", ids::BITS_MAX);
     assert_eq!(put["key"], "greeting", "{put}");

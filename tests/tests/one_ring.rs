@@ -65,6 +65,7 @@ fn a_seed_is_found_by_its_name() {
 #[test]
 fn a_late_joiner_takes_its_range_over_and_serves_it() {
     let mut cluster = Cluster::named("late").nodes(5).start();
+    cluster.await_whole_sets(SETTLE);
     let records = records("late", 300);
     for stored in cluster.put_all(&records) {
         assert!(stored.holders.len() >= 2, "{stored:?} is not on a majority");

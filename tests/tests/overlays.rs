@@ -60,6 +60,7 @@ fn sixteen_daemons_that_join_at_once_through_a_tree_of_seeds_agree_on_every_owne
 
 fn a_late_joiner_serves_what_it_takes_over(overlay: fn(u32) -> Protocol) {
     let mut cluster = named("late", overlay(2)).nodes(5).start();
+    cluster.await_whole_sets(SETTLE);
     let all = records("late", 300);
     for stored in cluster.put_all(&all) {
         assert!(stored.holders.len() >= 2, "{stored:?} is not on a majority");
