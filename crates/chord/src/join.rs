@@ -4,10 +4,7 @@
 //! m's whole list as it is, and has m as its predecessor. If anything fails: later, again. From then on j is
 //! a member whose neighbours don't know it yet; stabilize and rectify do the rest.
 
-use std::time::Duration;
-
-use overlay::{Ctx, Failure, Located, Overlay, Peer, Refusal, Time, growing};
-use rand::RngExt;
+use overlay::{Ctx, Failure, Located, Overlay, Peer, Refusal, Time};
 use ring::{Id, between};
 
 use crate::chord::Stage;
@@ -145,9 +142,7 @@ impl Chord {
         }
         let times = if member.is_some() { attempt.busy / 4 } else { attempt.failures };
         attempt.step = Step::Waiting(member);
-        let longest = growing(times);
-        let wait = ctx.rng.random_range(longest.as_micros() as u64 / 2..=longest.as_micros() as u64);
-        ctx.arm(Timer::Join, Duration::from_micros(wait));
+        ctx.arm_again(Timer::Join, times);
     }
 
     pub(crate) fn continue_join(&mut self, ctx: &mut Ctx<'_, Self>) {

@@ -4,10 +4,7 @@
 //! answer at a time; an answer counts only while the node asked is still the one to ask. Of several
 //! notifications that would have to wait, the closest does.
 
-use std::time::Duration;
-
 use overlay::{Ctx, Overlay, Peer, growing};
-use rand::RngExt;
 use ring::between;
 
 use crate::chord::Stage;
@@ -41,8 +38,7 @@ impl Chord {
             Stage::Unconfirmed(wait) => self.config.stabilize_period.min(growing(wait.asked)),
             _ => self.config.stabilize_period,
         };
-        let after = jittered(period, ctx);
-        ctx.arm(Timer::Stabilize, after);
+        ctx.arm_about(Timer::Stabilize, period);
     }
 
     pub(crate) fn on_stabilize_timer(&mut self, ctx: &mut Ctx<'_, Self>) {
@@ -306,11 +302,4 @@ impl Chord {
         }
         ctx.lost(why);
     }
-}
-
-/// `period`, a quarter more or less.
-pub(crate) fn jittered(period: Duration, ctx: &mut Ctx<'_, Chord>) -> Duration {
-    let micros = u64::try_from(period.as_micros()).unwrap_or(u64::MAX / 8);
-    let span = micros / 2;
-    Duration::from_micros(micros - span / 2 + ctx.rng.random_range(0..=span))
 }

@@ -1,7 +1,5 @@
 //! The gossip round and what comes of a message (§2.1).
 
-use std::time::Duration;
-
 use overlay::{Ctx, Peer};
 use rand::RngExt;
 
@@ -23,20 +21,13 @@ const VOUCH_ROUNDS: u64 = 8;
 const HOLDERS_ROUNDS: u64 = 480;
 
 impl Kelips {
-    pub(crate) fn arm_gossip(&self, ctx: &mut Ctx<'_, Self>) {
-        let micros = micros_of(self.config.gossip_period);
-        let span = micros / 2;
-        let after = micros - span / 2 + ctx.rng.random_range(0..=span);
-        ctx.arm(Timer::Gossip, Duration::from_micros(after));
-    }
-
     pub(crate) fn gossip_round(&mut self, ctx: &mut Ctx<'_, Self>) {
         if !self.is_member() {
             return;
         }
         self.round += 1;
         self.heartbeat += 1;
-        self.arm_gossip(ctx);
+        ctx.arm_about(Timer::Gossip, self.config.gossip_period);
         if self.stage != Stage::Ready {
             return self.check_confirmation(ctx);
         }
@@ -232,10 +223,6 @@ pub(crate) fn picked(mut from: Vec<&Known>, count: usize, spatial: bool, ctx: &m
 fn spatial_weight(rtt_us: u64) -> u64 {
     let rtt_us = rtt_us.clamp(100, 1 << 24);
     ((1 << 48) / (rtt_us * rtt_us)).max(1)
-}
-
-pub(crate) fn micros_of(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX / 8)
 }
 
 #[cfg(test)]

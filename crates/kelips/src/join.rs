@@ -9,13 +9,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use overlay::{Ctx, Failure, Located, Peer, Refusal, Time, growing};
+use overlay::{Ctx, Failure, Located, Peer, Refusal, Time};
 use rand::RngExt;
 use ring::Id;
 
-use crate::gossip::micros_of;
 use crate::kelips::{Stage, Timer};
-use crate::view::Source;
+use crate::view::{Source, micros};
 use crate::{Entry, Kelips, Presence, Request, Response, Welcome};
 
 /// Failures after which the member that we join through is given up.
@@ -163,7 +162,7 @@ impl Kelips {
     fn await_confirmation(&mut self, ctx: &mut Ctx<'_, Self>) {
         let confirmation = Confirmation { waiting: BTreeMap::new(), asked: Vec::new(), confirmed: 0, since: ctx.now };
         self.stage = Stage::Confirming(confirmation);
-        self.arm_gossip(ctx);
+        ctx.arm_about(Timer::Gossip, self.config.gossip_period);
     }
 
     fn ask_to_admit(&mut self, peer: Peer, ctx: &mut Ctx<'_, Self>) {
@@ -239,7 +238,7 @@ impl Kelips {
     pub(crate) fn come_in(&mut self, ctx: &mut Ctx<'_, Self>) {
         self.stage = Stage::Ready;
         self.dirty = true;
-        let soon = micros_of(self.config.gossip_period) / 8;
+        let soon = micros(self.config.gossip_period) / 8;
         let after = Duration::from_micros(ctx.rng.random_range(0..=soon));
         ctx.arm(Timer::Gossip, after);
         self.pull_next(ctx);
@@ -290,9 +289,7 @@ impl Kelips {
             let why = format!("{} could not help to join", attempt.via.addr);
             return self.give_up(&why, ctx);
         }
-        let longest = micros_of(growing(attempt.failures));
-        let wait = Duration::from_micros(ctx.rng.random_range(longest / 2..=longest));
-        ctx.arm(Timer::Join, wait);
+        ctx.arm_again(Timer::Join, attempt.failures);
     }
 
     pub(crate) fn continue_join(&mut self, ctx: &mut Ctx<'_, Self>) {

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use rand::RngExt;
 use rand_pcg::Pcg32;
 use ring::Id;
 
@@ -48,6 +49,22 @@ impl<P: Overlay> Ctx<'_, P> {
     /// Set (or set again) the timer of this tag.
     pub fn arm(&mut self, timer: P::Timer, after: Duration) {
         self.effects.push(ProtocolEffect::Arm { timer, after });
+    }
+
+    /// The same for about `period`, a quarter more or less: nodes that started together do not act together for ever.
+    pub fn arm_about(&mut self, timer: P::Timer, period: Duration) {
+        let micros = u64::try_from(period.as_micros()).unwrap_or(u64::MAX / 8);
+        let span = micros / 2;
+        let after = micros - span / 2 + self.rng.random_range(0..=span);
+        self.arm(timer, Duration::from_micros(after));
+    }
+
+    /// The same for a next try after so many failures: [`growing`], or down to half of that, so that nobody tries in step
+    /// with others.
+    pub fn arm_again(&mut self, timer: P::Timer, failures: u32) {
+        let longest = growing(failures).as_micros() as u64;
+        let after = self.rng.random_range(longest / 2..=longest);
+        self.arm(timer, Duration::from_micros(after));
     }
 
     /// Forget the timer of this tag.

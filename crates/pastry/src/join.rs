@@ -4,10 +4,7 @@
 //! *i* of the routing table from the *i*-th node on the way, and A's neighbourhood set. Then its leaves must confirm
 //! it (`confirmation`). A member helps one newcomer at a time, under a lease with a deadline.
 
-use std::time::Duration;
-
-use overlay::{Ctx, Failure, Located, Overlay, Peer, Refusal, Time, growing};
-use rand::RngExt;
+use overlay::{Ctx, Failure, Located, Overlay, Peer, Refusal, Time};
 use ring::Id;
 
 use crate::leaf_set::LeafSet;
@@ -151,10 +148,9 @@ impl Pastry {
             let why = format!("{} could not help to join", attempt.via.addr);
             return self.give_up(&why, ctx);
         }
-        let longest = growing(attempt.failures + attempt.busy / 4);
         attempt.step = Step::Waiting(member);
-        let wait = ctx.rng.random_range(longest.as_micros() as u64 / 2..=longest.as_micros() as u64);
-        ctx.arm(Timer::Join, Duration::from_micros(wait));
+        let times = attempt.failures + attempt.busy / 4;
+        ctx.arm_again(Timer::Join, times);
     }
 
     pub(crate) fn continue_join(&mut self, ctx: &mut Ctx<'_, Self>) {

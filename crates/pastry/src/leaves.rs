@@ -5,10 +5,7 @@
 //! anything (Rhea et al. 2004). A leaf that does not answer is dropped, and the leaf that is then farthest on that
 //! side is asked for its set (§3.2). A node that somebody names is contacted before it is taken in.
 
-use std::time::Duration;
-
 use overlay::{Ctx, Failure, Overlay, Peer, Refusal, Time};
-use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use crate::leaf_set::Side;
@@ -62,17 +59,9 @@ impl Pastry {
     }
 
     pub(crate) fn arm_all(&mut self, ctx: &mut Ctx<'_, Self>) {
-        self.arm(Timer::Heartbeat, self.config.heartbeat_period, ctx);
-        self.arm(Timer::Maintain, self.config.maintain_period, ctx);
+        ctx.arm_about(Timer::Heartbeat, self.config.heartbeat_period);
+        ctx.arm_about(Timer::Maintain, self.config.maintain_period);
         self.hurry_fill(ctx);
-    }
-
-    /// Sets a timer, a quarter of the period more or less.
-    pub(crate) fn arm(&self, timer: Timer, period: Duration, ctx: &mut Ctx<'_, Self>) {
-        let micros = u64::try_from(period.as_micros()).unwrap_or(u64::MAX / 8);
-        let span = micros / 2;
-        let after = micros - span / 2 + ctx.rng.random_range(0..=span);
-        ctx.arm(timer, Duration::from_micros(after));
     }
 
     pub(crate) fn on_heartbeat_timer(&mut self, ctx: &mut Ctx<'_, Self>) {
@@ -83,7 +72,7 @@ impl Pastry {
             return self.give_up("not every leaf has confirmed this node", ctx);
         }
         self.failures.expire(ctx.now);
-        self.arm(Timer::Heartbeat, self.config.heartbeat_period, ctx);
+        ctx.arm_about(Timer::Heartbeat, self.config.heartbeat_period);
         self.drop_the_dead(ctx);
         match self.stage {
             Stage::Unconfirmed(_) => self.settle(ctx),

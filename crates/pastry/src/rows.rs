@@ -133,7 +133,7 @@ impl Pastry {
         if !self.is_member() {
             return;
         }
-        self.arm(Timer::Maintain, self.config.maintain_period, ctx);
+        ctx.arm_about(Timer::Maintain, self.config.maintain_period);
         self.upkeep.turn = self.upkeep.turn.wrapping_add(1);
         let turn = self.upkeep.turn;
         let neighbours = self.neighbourhood.peers().count();
@@ -165,7 +165,7 @@ impl Pastry {
     pub(crate) fn hurry_fill(&mut self, ctx: &mut Ctx<'_, Self>) {
         self.upkeep.period = self.config.fill_period;
         self.upkeep.found = true;
-        self.arm(Timer::Fill, self.upkeep.period, ctx);
+        ctx.arm_about(Timer::Fill, self.upkeep.period);
     }
 
     /// Looks for somebody for the next empty place.
@@ -173,7 +173,7 @@ impl Pastry {
         if !self.is_member() {
             return;
         }
-        self.arm(Timer::Fill, self.upkeep.period, ctx);
+        ctx.arm_about(Timer::Fill, self.upkeep.period);
         if self.stage != Stage::Ready || self.upkeep.seeking.is_some() {
             return;
         }
