@@ -54,13 +54,7 @@ pub(crate) fn bytes_from_hex(text: &str) -> Option<Vec<u8>> {
     Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
-/// The first digits of a long identifier, enough for people to tell a few apart.
-pub(crate) fn short(id: &str) -> String {
-    match id.get(..10) {
-        Some(lead) if id.len() > 12 => format!("{lead}…"),
-        _ => id.to_owned(),
-    }
-}
+pub(crate) use overlay::inspect::shortened as short;
 
 #[cfg(test)]
 mod tests {

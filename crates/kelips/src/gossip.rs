@@ -134,12 +134,11 @@ impl Kelips {
         let mine = |slot: &Slot| self.serves(slot.group) && self.arbiter(*slot).id == self.me.id;
         let slots: Vec<Slot> = self.holders.keys().copied().filter(mine).collect();
         for slot in &slots {
-            let over = |home: &Peer| self.gone.get(&home.id).is_some_and(|over| over.incarnation >= home.incarnation);
             // Of the group's own members this one knows who lives; of others, as long as nothing else was heard.
             let mate = |home: &Peer| self.places.group_of(home.id) == self.group;
             let lives = |home: &Peer| match mate(home) {
                 true => home.id == self.me.id || self.members.contains_key(&home.id),
-                false => !ctx.is_dead(home) && !over(home),
+                false => !ctx.is_dead(home) && !self.has_ended(home),
             };
             let vouched = self.holders.get(slot).is_some_and(|held| held.told.homes.iter().any(lives));
             if let (Some(held), true) = (self.holders.get_mut(slot), vouched)

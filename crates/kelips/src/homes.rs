@@ -61,8 +61,7 @@ impl Kelips {
         for home in self.holders.get(&slot).into_iter().flat_map(|held| &held.told.homes) {
             let ranked = ranked.iter().take(kept).find(|(peer, _)| peer.id == home.id).map(|(peer, _)| peer);
             // Of another group, where this one is too small: it need not be a contact to stay.
-            let over = |home: &Peer| self.gone.get(&home.id).is_some_and(|over| over.incarnation >= home.incarnation);
-            let foreign = (few && self.places.group_of(home.id) != self.group && !over(home)).then_some(home);
+            let foreign = (few && self.places.group_of(home.id) != self.group && !self.has_ended(home)).then_some(home);
             if let (Some(peer), true) = (ranked.or(foreign), homes.len() < wanted) {
                 add(&mut homes, peer);
             }

@@ -133,6 +133,11 @@ impl Kelips {
         }
     }
 
+    /// This life of a peer, or a later one, is over as far as is known.
+    pub(crate) fn has_ended(&self, peer: &Peer) -> bool {
+        self.gone.get(&peer.id).is_some_and(|over| over.incarnation >= peer.incarnation)
+    }
+
     /// The member of this identifier, in whatever role it is known.
     pub(crate) fn known(&self, id: Id) -> Option<&Known> {
         let contact = || self.contacts.get(&self.places.group_of(id))?.get(&id);

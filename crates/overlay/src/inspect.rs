@@ -165,9 +165,13 @@ pub fn short_arc(arc: Range) -> String {
 
 /// A node in a sentence: the first digits of its identifier.
 pub fn short(id: Id) -> String {
-    let digits = id.to_string();
+    shortened(&id.to_string())
+}
+
+/// The first digits of a long identifier, enough for people to tell a few apart.
+pub fn shortened(digits: &str) -> String {
     match digits.get(..10) {
         Some(first) if digits.len() > 12 => format!("{first}…"),
-        _ => digits,
+        _ => digits.to_owned(),
     }
 }
