@@ -15,7 +15,8 @@ use crate::truth::Protocol;
 use crate::wait::eventually;
 
 impl Cluster {
-    /// Waits until every member holds exactly the records that it should: each record its copies, and none more.
+    /// Waits until every member holds exactly the records that it should, each record its copies and none more, and
+    /// each range has all of its holders: a newcomer has its copies before it counts in a majority.
     #[track_caller]
     pub fn await_copies(&mut self, records: &[Record], within: Duration) -> Duration {
         let up = self.up();
@@ -30,7 +31,10 @@ impl Cluster {
                 return Err(format!("{total} copies in all are wanted, held are {held:?}"));
             }
             let expected = self.expected_copies(up[0], &ids, records)?;
-            if held == expected { Ok(()) } else { Err(format!("held {held:?}, should be {expected:?}")) }
+            if held != expected {
+                return Err(format!("held {held:?}, should be {expected:?}"));
+            }
+            self.has_whole_sets()
         });
         took
     }
@@ -39,23 +43,32 @@ impl Cluster {
     /// acknowledged by the majority of fewer.
     #[track_caller]
     pub fn await_whole_sets(&mut self, within: Duration) -> Duration {
+        let wanted = self.settings.replicas.min(self.up().len());
+        let ((), took) = eventually(&format!("{wanted} holders of each range"), within, || self.has_whole_sets());
+        took
+    }
+
+    /// Whether each range has all of its holders now.
+    ///
+    /// # Errors
+    /// With the first that has not.
+    #[track_caller]
+    pub fn has_whole_sets(&mut self) -> Result<(), String> {
         let up = self.up();
         let wanted = self.settings.replicas.min(up.len());
-        let ((), took) = eventually(&format!("{wanted} holders of each range"), within, || {
-            for index in &up {
-                let status = self.dht(*index, &["status"]).json();
-                let sets = status["sets"].as_array().ok_or("no sets")?;
-                let whole = |set: &&Value| {
-                    let members = set["members"].as_array().map_or(0, Vec::len);
-                    members >= wanted && set["settled"] == true
-                };
-                if let Some(set) = sets.iter().filter(|set| set["role"] == "primary").find(|set| !whole(set)) {
-                    return Err(format!("node{index}: {set}"));
-                }
+        for index in &up {
+            let status = self.dht(*index, &["status"]);
+            let status = status.parse().map_err(|error| format!("node{index}: {error}: {}", status.stderr))?;
+            let sets = status["sets"].as_array().ok_or("no sets")?;
+            let whole = |set: &&Value| {
+                let members = set["members"].as_array().map_or(0, Vec::len);
+                members >= wanted && set["settled"] == true
+            };
+            if let Some(set) = sets.iter().filter(|set| set["role"] == "primary").find(|set| !whole(set)) {
+                return Err(format!("node{index}: {set}"));
             }
-            Ok(())
-        });
-        took
+        }
+        Ok(())
     }
 
     /// How many records each node should hold once every record has its copies: worked out from the keys alone or,

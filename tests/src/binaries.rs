@@ -78,10 +78,12 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a member of a workspace")
 }
 
-/// Target directory and profile of the running test, which lies in `TARGET/PROFILE/deps/`.
+/// Target directory and profile of the running test, which lies in `TARGET/PROFILE/deps/`, or of the running binary,
+/// which lies in `TARGET/PROFILE/`.
 fn own_build() -> (PathBuf, String) {
-    let test = env::current_exe().expect("a running program has a path");
-    let profile_dir = test.ancestors().nth(2).expect("a test lies in TARGET/PROFILE/deps");
+    let program = env::current_exe().expect("a running program has a path");
+    let dir = program.parent().expect("a program lies in a directory");
+    let profile_dir = if dir.ends_with("deps") { dir.parent().expect("TARGET/PROFILE/deps") } else { dir };
     let target_dir = profile_dir.parent().expect("a profile lies in TARGET");
     let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
         // The dev profile is the one whose directory has another name.

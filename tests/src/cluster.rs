@@ -230,6 +230,13 @@ impl Cluster {
         command
     }
 
+    /// `dhtd` with exactly these arguments, not started yet.
+    pub fn dhtd_command(args: &[&str]) -> Command {
+        let mut command = daemon::dhtd();
+        command.args(args);
+        command
+    }
+
     /// Runs `dhtd` with exactly these arguments to its end.
     #[track_caller]
     pub fn dhtd_plain(args: &[&str], within: Duration) -> Finished {
@@ -251,16 +258,20 @@ impl Cluster {
     /// finds nothing. Returns how long that took.
     #[track_caller]
     pub fn await_one_ring(&mut self, within: Duration) -> Duration {
+        let what = format!("one ring of {}", self.up().len());
+        eventually(&what, within, || self.is_one_ring()).1
+    }
+
+    /// Whether every daemon that is up walks the same ring now, as [`Cluster::await_one_ring`] has it.
+    ///
+    /// # Errors
+    /// With what is not so yet.
+    #[track_caller]
+    pub fn is_one_ring(&mut self) -> Result<(), String> {
         let up = self.up();
         let ids: BTreeSet<String> = self.up_ids().into_iter().collect();
-        let what = format!("one ring of {}", up.len());
-        let ((), took) = eventually(&what, within, || {
-            for viewer in &up {
-                self.sees_exactly(*viewer, &ids)?;
-            }
-            self.check(up[0])
-        });
-        took
+        up.iter().try_for_each(|viewer| self.sees_exactly(*viewer, &ids))?;
+        up.first().map_or(Ok(()), |first| self.check(*first))
     }
 
     fn sees_exactly(&self, viewer: usize, ids: &BTreeSet<String>) -> Result<(), String> {
@@ -327,6 +338,13 @@ impl Cluster {
         if let Err(reason) = readings.whole() {
             panic!("of {} records: {reason}", records.len());
         }
+    }
+
+    /// Keeps logs and data when the cluster is gone, and says where they are.
+    pub fn keep(&mut self) -> PathBuf {
+        let dir = self.dir.as_mut().expect("until it is dropped");
+        dir.disable_cleanup(true);
+        dir.path().to_owned()
     }
 }
 

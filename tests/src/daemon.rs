@@ -153,7 +153,13 @@ impl Daemon {
         self.is_running() && !self.paused
     }
 
-    fn is_running(&mut self) -> bool {
+    /// How it ended, if it was started and has ended by itself.
+    #[must_use]
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.poll_exit()
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
         self.child.is_some() && self.poll_exit().is_none()
     }
 

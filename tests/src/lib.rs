@@ -6,6 +6,8 @@
 //! list; [`Protocol`] says what is right in which overlay. [`stub`] is a client generated from the `.proto` files alone, for bulk work and for requests that no
 //! well-behaved client would send.
 //!
+//! [`history`] judges what many clients were told while a cluster suffered, and `torture` makes it suffer.
+//!
 //! Nothing here sleeps and hopes. Everything that takes time goes through [`eventually`], which polls until a
 //! condition holds and says what was still wrong when its time is over. Everything fails by panicking, so that a
 //! test reads as what it claims; a cluster that is dropped during a panic keeps its logs and says where they are.
@@ -18,6 +20,7 @@ mod compose;
 mod daemon;
 mod finished;
 mod gate;
+pub mod history;
 mod http;
 pub mod ids;
 mod lookups;
@@ -25,6 +28,7 @@ mod ports;
 mod records;
 mod ring_view;
 pub mod stub;
+pub mod torture;
 mod truth;
 mod wait;
 

@@ -127,7 +127,7 @@ pub fn get_all(addrs: &[String], records: &[Record], round: usize) -> Readings {
             tasks.spawn(async move {
                 let _permit = gate.acquire_owned().await;
                 let key = record.key.clone().into_bytes();
-                let answer = client.get(v1::GetRequest { key }).await;
+                let answer = client.get(v1::GetRequest { key, ..v1::GetRequest::default() }).await;
                 let answer = answer.map(|answer| answer.into_inner().value == record.value);
                 (format!("{} through {addr}", record.key), answer)
             });

@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// Between two looks at a condition.
-const POLL: Duration = Duration::from_millis(100);
+pub(crate) const POLL: Duration = Duration::from_millis(100);
 
 /// Asks `attempt` until it answers `Ok`, and returns that answer and the time it took. The last attempt begins before
 /// `within` is over.

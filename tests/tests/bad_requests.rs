@@ -16,7 +16,7 @@ fn put(addr: &str, key: Vec<u8>, value: Vec<u8>) -> Result<(), Status> {
 }
 
 fn get(addr: &str, key: Vec<u8>) -> Result<Vec<u8>, Status> {
-    let answer = stub::wait(stub::kv(addr).get(v1::GetRequest { key }))?;
+    let answer = stub::wait(stub::kv(addr).get(v1::GetRequest { key, ..v1::GetRequest::default() }))?;
     Ok(answer.into_inner().value)
 }
 
@@ -148,7 +148,7 @@ fn noise_on_the_port_and_unknown_methods_disturb_nobody() {
         raw.ready().await.expect("connected");
         let codec = tonic_prost::ProstCodec::<v1::GetRequest, v1::GetResponse>::default();
         let path = tonic::codegen::http::uri::PathAndQuery::from_static("/dht.v1.Kv/Nonsense");
-        let request = tonic::Request::new(v1::GetRequest { key: vec![1] });
+        let request = tonic::Request::new(v1::GetRequest { key: vec![1], ..v1::GetRequest::default() });
         raw.unary(request, path, codec).await
     })
     .expect_err("no such method");

@@ -1,7 +1,9 @@
 //! Starts that cannot work: each its own message, which says what was wrong and where, and its own exit code.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use harness::{Cluster, Finished, Protocol, free_port};
 
@@ -120,6 +122,85 @@ fn a_data_directory_in_use_is_refused() {
     assert!([FAILURE, USAGE].contains(&ended.code), "{ended:?}");
 }
 
+/// Every file and directory: when it was changed, and what is in it.
+fn state(dir: &Path) -> BTreeMap<PathBuf, (SystemTime, Option<Vec<u8>>)> {
+    let modified = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).expect("a time");
+    let mut found = BTreeMap::from([(dir.to_owned(), (modified(dir), None))]);
+    for entry in fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => found.extend(state(&path)),
+            false => drop(found.insert(path.clone(), (modified(&path), Some(fs::read(&path).expect("read"))))),
+        }
+    }
+    found
+}
+
+#[test]
+fn a_data_directory_that_is_not_sound_is_told_by_its_files_and_not_touched() {
+    let mut cluster = Cluster::named("unsound").durable().start();
+    for key in ["one", "two", "three"] {
+        cluster.dht(0, &["put", key, "value"]).json();
+    }
+    let dir = cluster.data_dir(0);
+    let data_dir = dir.display().to_string();
+    let verify = |code: i32, said: &[&str]| {
+        let before = state(&dir);
+        let ended = Cluster::dhtd_plain(&["verify-store", &data_dir], Duration::from_secs(30)).expect_code(code);
+        assert!(state(&dir) == before, "{} wrote to it", ended.command);
+        let told = format!("{}{}", ended.text(), ended.stderr);
+        assert!(said.iter().all(|what| told.contains(what)), "{said:?}: {told}");
+        let debug = ["Error:", "Error(", "Io(", "Os {", "Mismatch", "panicked"];
+        assert!(!debug.iter().any(|name| told.contains(name)), "{told}");
+    };
+    // What a running node writes meanwhile is its own.
+    let running = Cluster::dhtd_plain(&["verify-store", &data_dir], Duration::from_secs(30));
+    running.expect_code(USAGE).expect_stderr(&["in use", &data_dir]);
+    assert_eq!(cluster.nodes[0].terminate(Duration::from_secs(30)), 0);
+    verify(0, &["3 records", "everything is as it was written"]);
+
+    let journal = dir.join("engine/0.jnl");
+    let whole = fs::read(&journal).expect("a journal");
+    let start_refused = |named: &str| {
+        start(&["--cluster", "unsound", "--data-dir", &data_dir])
+            .expect_code(USAGE)
+            .expect_stderr(&[named, "move it away"]);
+    };
+    let mut rotten = whole.clone();
+    rotten[30] ^= 0x10;
+    fs::write(&journal, rotten).expect("written");
+    verify(FAILURE, &["engine/0.jnl` is damaged", "not sound"]);
+    start_refused("engine/0.jnl");
+    fs::write(&journal, &whole).expect("written");
+
+    let aside = cluster.dir().join("aside");
+    for (gone, told) in
+        [("engine/0.jnl", "has no journal"), ("engine", "engine` is missing"), ("FORMAT", "FORMAT is missing")]
+    {
+        fs::rename(dir.join(gone), &aside).expect("taken away");
+        verify(FAILURE, &[told]);
+        if gone == "engine/0.jnl" {
+            start_refused("has no journal");
+        }
+        fs::rename(&aside, dir.join(gone)).expect("put back");
+    }
+    fs::remove_file(dir.join("LOCK")).expect("removed");
+    verify(0, &["3 records", "everything is as it was written"]);
+    // Nothing was lost by looking.
+    cluster.launch_all([0]);
+    assert_eq!(cluster.dht(0, &["get", "three"]).json()["value"], "dmFsdWU=");
+}
+
+#[test]
+fn records_that_were_set_aside_are_counted_from_the_start() {
+    let mut cluster = Cluster::named("aside").durable().start();
+    assert_eq!(cluster.nodes[0].terminate(Duration::from_secs(30)), 0);
+    let lines = "{\"key\":\"b25l\",\"value\":\"MQ==\"}\n{\"key\":\"dHdv\",\"value\":\"Mg==\"}\n{\"key\":\"dG";
+    fs::write(cluster.data_dir(0).join("quarantine.jsonl"), lines).expect("written");
+    cluster.launch_all([0]);
+    assert_eq!(cluster.dht(0, &["status"]).json()["quarantined"], 2, "and a torn line is none");
+}
+
 #[test]
 fn an_unknown_or_misspelt_configuration_key_is_named_with_its_line() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -157,4 +238,72 @@ fn values_out_of_their_range_are_refused_with_the_range() {
     start(&["--replicas", "4", "--successors", "2"]).expect_code(USAGE).expect_stderr(&["successors", "replicas"]);
     start(&["--listen", "here"]).expect_code(USAGE).expect_stderr(&["here"]);
     start(&["--no-such-flag"]).expect_code(USAGE).expect_stderr(&["--no-such-flag"]);
+}
+
+#[test]
+fn a_setting_that_differs_is_told_once_with_both_values_and_the_node() {
+    let cluster = Cluster::named("settings").nodes(1).start();
+    let seed = cluster.address(0);
+    for (flag, setting, ours, theirs) in [
+        ("--replicas", "replicas", "2", "3"),
+        ("--write-quorum", "write_quorum", "all", "majority"),
+        ("--tombstone-grace", "tombstone_grace", "1day", "10days"),
+        ("--clock-drift-max", "clock_drift_max", "2s", "1s"),
+    ] {
+        let args = ["--cluster", "settings", "--join", &seed, "--join-timeout", "20s", flag, ours];
+        let ended = start(&args).expect_code(NOT_JOINED);
+        let shown = if ours == "all" { "3" } else { ours };
+        let said = format!("dhtd: join: {seed} has {setting} = {theirs}, this node {shown}: it has to be the same");
+        assert!(ended.stderr.contains(&said), "{ended:?}");
+        assert_eq!(ended.stderr.matches(setting).count(), 1, "it is told once: {ended:?}");
+        assert!(!ended.stderr.contains("another cluster:"), "{ended:?}");
+    }
+}
+
+#[test]
+fn quorums_that_come_to_the_same_go_together() {
+    let mut cluster = Cluster::named("same-quorums").empty();
+    for (index, quorum) in ["2", "majority"].into_iter().enumerate() {
+        cluster.declare(if index == 0 { &[] } else { &[0] });
+        let own = ["--write-quorum", quorum, "--read-quorum", quorum].map(str::to_owned);
+        cluster.nodes[index].args.splice(0..0, own);
+        cluster.launch_all([index]);
+    }
+    cluster.await_one_ring(Duration::from_secs(20));
+}
+
+#[test]
+fn a_bad_setting_is_told_with_the_place_that_it_came_from() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("dhtd.toml");
+    fs::write(&file, "# A comment.\njoin_timeout = \"later\"\n").expect("a file");
+    let path = file.display().to_string();
+    let expected = "expected a duration from 100ms to 1day, such as 30s";
+    let told = |command: &mut std::process::Command| {
+        let output = command.output().expect("it runs");
+        assert_eq!(output.status.code(), Some(USAGE), "{output:?}");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let dhtd = || Cluster::dhtd_command(&["--config", &path, "--check-config"]);
+    assert_eq!(told(&mut dhtd()), format!("dhtd: {path}:2: join_timeout = \"later\": {expected}\n"));
+    let by_variable = format!("dhtd: DHTD_JOIN_TIMEOUT=soon: {expected}\n");
+    assert_eq!(told(dhtd().env("DHTD_JOIN_TIMEOUT", "soon")), by_variable);
+    let by_flag = format!("dhtd: --join-timeout now: {expected}\n");
+    assert_eq!(told(dhtd().env("DHTD_JOIN_TIMEOUT", "soon").args(["--join-timeout", "now"])), by_flag);
+}
+
+#[test]
+fn a_check_of_the_configuration_looks_at_the_paths_in_it_and_leaves_no_trace() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let check = |args: &[&str]| start(&[args, &["--check-config"]].concat());
+    let faults = dir.path().join("faults").display().to_string();
+    check(&["--dev-faults", &faults]).expect_code(USAGE).expect_stderr(&["--dev-faults", &faults]);
+    fs::write(&faults, "lose much\n").expect("a file");
+    check(&["--dev-faults", &faults]).expect_code(USAGE).expect_stderr(&["line 1", "lose much"]);
+    let beneath = format!("{faults}/data");
+    check(&["--data-dir", &beneath]).expect_code(USAGE).expect_stderr(&["--data-dir", &beneath]);
+    check(&["--lost-majority-after", "0s"]).expect_code(USAGE).expect_stderr(&["--lost-majority-after 0s", "never"]);
+    let data_dir = dir.path().join("data").display().to_string();
+    check(&["--data-dir", &data_dir]).expect_code(0);
+    assert!(!std::path::Path::new(&data_dir).exists(), "nothing is made");
 }

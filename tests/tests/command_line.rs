@@ -175,6 +175,29 @@ fn a_dead_member_is_listed_as_unreachable_or_not_at_all_and_check_says_5_until_i
 }
 
 #[test]
+fn a_member_that_does_not_answer_is_missing_even_where_a_majority_is_left() {
+    let mut cluster = Cluster::named("missing").nodes(3).arg("--lost-majority-after", "never").start();
+    cluster.await_whole_sets(Duration::from_secs(60));
+    let status = cluster.dht(0, &["status"]).json();
+    assert_eq!(status["read_only"], Value::Null, "{status}");
+    for set in status["sets"].as_array().expect("sets") {
+        assert_eq!(set["missing"], serde_json::json!([]), "{status}");
+        assert_eq!(set["newcomers"], serde_json::json!([]), "{status}");
+    }
+    let gone = cluster.nodes[2].id().to_owned();
+    cluster.nodes[2].kill();
+    for node in [0, 1] {
+        eventually("it is missing in every set", Duration::from_secs(20), || {
+            let status = cluster.dht(node, &["status"]).json();
+            let sets = status["sets"].as_array().expect("sets");
+            let of_it = |set: &&Value| set["members"].to_string().contains(&gone);
+            let named = sets.iter().filter(of_it).all(|set| set["missing"] == serde_json::json!([gone]));
+            if named && sets.iter().any(|set| of_it(&set)) { Ok(()) } else { Err(status.to_string()) }
+        });
+    }
+}
+
+#[test]
 fn a_daemon_tells_orchestrators_and_prometheus_how_it_is() {
     let cluster = Cluster::named("doors").nodes(3).start();
     let http = cluster.nodes[1].http();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use client::Endpoint;
+use client::{Consistency, Endpoint};
 
 use crate::commands;
 use crate::digits::bytes_from_hex;
@@ -82,10 +82,12 @@ pub(crate) enum Command {
     Get(commands::get::Get),
     Delete(commands::delete::Delete),
     Lookup(commands::lookup::Lookup),
+    Explain(commands::explain::Explain),
     Status(commands::status::Status),
     Ring(commands::ring::Ring),
     Table(commands::table::Table),
     Check(commands::check::Check),
+    Verify(commands::verify::Verify),
     Leave(commands::leave::Leave),
     Join(commands::join::Join),
     Dev(commands::dev::Dev),
@@ -110,6 +112,35 @@ impl KeyArg {
     /// The key's bytes.
     pub(crate) fn bytes(&self) -> Result<Bytes> {
         key_bytes(&self.key, self.hex)
+    }
+}
+
+/// How many holders have to answer.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct ConsistencyArg {
+    /// How many of the record's holders have to answer; else the cluster's quorum
+    #[arg(long, value_name = "HOLDERS", value_enum)]
+    consistency: Option<Holders>,
+}
+
+/// How many of a record's holders.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum Holders {
+    /// The primary alone
+    One,
+    /// A majority, the primary included
+    Quorum,
+    /// All
+    All,
+}
+
+impl ConsistencyArg {
+    pub(crate) fn asked(self) -> Option<Consistency> {
+        self.consistency.map(|holders| match holders {
+            Holders::One => Consistency::One,
+            Holders::Quorum => Consistency::Quorum,
+            Holders::All => Consistency::All,
+        })
     }
 }
 
@@ -168,9 +199,16 @@ mod tests {
             "dht",
             "dht put k",
             "dht put k v --file f",
-            "dht put k v --if-absent --if-version 0000000000000001-0000000000000001",
+            "dht put k v --if-absent --if-version 0000000000000001-0000000000000001-0000000000000001",
             "dht put k v --if-version 12",
             "dht put k v --ttl 0s",
+            "dht put k v --consistency two",
+            "dht get k --consistency",
+            "dht delete k --consistency default",
+            "dht explain",
+            "dht explain k --id 3",
+            "dht verify k",
+            "dht verify --keys some",
             "dht lookup",
             "dht lookup k --id 3",
             "dht status --endpoints localhost",
@@ -184,6 +222,18 @@ mod tests {
             let error = parse(line).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");
         }
+    }
+
+    #[test]
+    fn holders_are_asked_for_by_name_and_else_left_to_the_cluster() {
+        let asked = |line: &str| match parse(line).unwrap().command {
+            Command::Get(get) => get.consistency.asked(),
+            command => panic!("{command:?}"),
+        };
+        assert_eq!(asked("dht get k"), None);
+        assert_eq!(asked("dht get k --consistency one"), Some(Consistency::One));
+        assert_eq!(asked("dht get --consistency quorum k"), Some(Consistency::Quorum));
+        assert_eq!(asked("dht get k --consistency=all"), Some(Consistency::All));
     }
 
     #[test]

@@ -103,14 +103,17 @@ impl From<Error> for Failure {
             Error::Endpoint(_) => Exit::Usage,
             Error::InvalidArgument(_) | Error::Other(_) => Exit::Failure,
         };
+        let message = error.to_string();
         let advice = match &error {
+            // It says so itself.
+            Error::Unreachable(_) if message.contains("ask again") => "",
             Error::Unreachable(_) => {
                 "\nIs a node running there? Name others with --endpoints or DHT_ENDPOINTS; `dht dev` starts a local cluster."
             }
             Error::TimedOut { .. } => "\nWait longer with --timeout, or name other nodes with --endpoints.",
             _ => "",
         };
-        Self::new(exit, format!("{error}{advice}"))
+        Self::new(exit, format!("{message}{advice}"))
     }
 }
 

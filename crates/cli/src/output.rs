@@ -118,6 +118,28 @@ pub(crate) fn byte_size(bytes: u64) -> String {
     format!("{size:.1} EiB")
 }
 
+/// A key as it is, if that can be shown; else what can't be in the form `\x0a`, and backslashes too.
+pub(crate) fn key_text(key: &[u8]) -> String {
+    if let Ok(text) = std::str::from_utf8(key)
+        && !text.contains(char::is_control)
+    {
+        return text.to_owned();
+    }
+    let escaped = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
+    let mut text = String::new();
+    for chunk in key.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '\\' => text.push_str(&escaped(b"\\")),
+                _ if character.is_control() => text.push_str(&escaped(character.to_string().as_bytes())),
+                _ => text.push(character),
+            }
+        }
+        text.push_str(&escaped(chunk.invalid()));
+    }
+    text
+}
+
 /// `1 record`, `2 records`, `3 copies`, `4 keys`.
 pub(crate) fn counted(number: u64, thing: &str) -> String {
     match (number, thing.strip_suffix('y').filter(|stem| !stem.ends_with('e'))) {
@@ -138,6 +160,13 @@ mod tests {
         assert_eq!(byte_size(u64::MAX), "16.0 EiB");
         assert_eq!([counted(1, "copy"), counted(3, "copy"), counted(0, "hop")], ["1 copy", "3 copies", "0 hops"]);
         assert_eq!([counted(1, "key"), counted(2, "key"), counted(2, "entry")], ["1 key", "2 keys", "2 entries"]);
+    }
+
+    #[test]
+    fn a_key_is_shown_as_it_is_unless_it_can_not_be() {
+        assert_eq!([key_text("ключ".as_bytes()), key_text(br"a\b")], ["ключ", r"a\b"]);
+        assert_eq!(key_text(b"a\\\n\xff b"), r"a\x5c\x0a\xff b");
+        assert_eq!(key_text("\u{9b}2J".as_bytes()), r"\xc2\x9b2J");
     }
 
     #[test]

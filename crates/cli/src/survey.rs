@@ -144,14 +144,18 @@ async fn ask(context: &Context, addr: &str, depth: Depth) -> std::result::Result
         }
     };
     let answer = tokio::try_join!(client.status(), client.neighbours(), table);
-    let (status, neighbours, table) = answer.map_err(|error| match error {
-        // One endpoint was asked: what came of it is all there is to say.
+    let (status, neighbours, table) = answer.map_err(in_a_word)?;
+    Report::new(&status, &neighbours, table.as_ref()).map_err(|why| format!("malformed answer: {why}"))
+}
+
+/// Why one endpoint, asked alone, did not answer: what came of it is all there is to say.
+pub(crate) fn in_a_word(error: client::Error) -> String {
+    match error {
         client::Error::Unreachable(attempts) | client::Error::TimedOut { attempts, .. } => {
             attempts.0.into_iter().next().map_or_else(|| "no answer".to_owned(), |attempt| attempt.why)
         }
         error => error.to_string(),
-    })?;
-    Report::new(&status, &neighbours, table.as_ref()).map_err(|why| format!("malformed answer: {why}"))
+    }
 }
 
 #[cfg(test)]
@@ -174,6 +178,7 @@ mod tests {
             protocol: "chord".into(),
             cluster: "default".into(),
             state: State::Ready,
+            read_only: None,
             ring: None,
             keys: 0,
             bytes: 0,

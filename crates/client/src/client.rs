@@ -10,8 +10,9 @@ use tonic::{Request, Response, Status};
 use transport::v1::kv_client::KvClient;
 use wire::v1;
 
+use crate::kv::consistency;
 use crate::outcome::Outcome;
-use crate::{Attempt, Attempts, Config, DeleteOptions, Endpoint, Error, Peer, PutOptions, Receipt, Record};
+use crate::{Attempt, Attempts, Config, DeleteOptions, Endpoint, Error, GetOptions, Peer, PutOptions, Receipt, Record};
 
 /// Talks to a cluster through a few of its nodes.
 #[derive(Clone, Debug)]
@@ -70,7 +71,7 @@ impl Client {
         self.inner.endpoints.iter().map(|(endpoint, _)| endpoint)
     }
 
-    /// Stores a value under a key. Done when a majority of the key's holders has it.
+    /// Stores a value under a key. Done when as many of the key's holders have it as the options ask for.
     ///
     /// # Errors
     /// [`Error::ConditionFailed`], [`Error::QuorumNotMet`], [`Error::InvalidArgument`] for a key or value past the
@@ -86,6 +87,7 @@ impl Client {
             value: value.into(),
             ttl_ms: options.ttl.map(ttl_ms).transpose()?.unwrap_or(0),
             condition: options.condition.map(Into::into),
+            consistency: consistency(options.consistency),
         };
         self.within_limit(request.key.len() + request.value.len())?;
         let resend = if options.condition.is_some() { Resend::Unsent } else { Resend::Always };
@@ -102,7 +104,15 @@ impl Client {
     /// # Errors
     /// [`Error::NotFound`] when there is none; [`Error::QuorumNotMet`] when too few holders answer to be sure.
     pub async fn get(&self, key: impl Into<Bytes>) -> Result<Record, Error> {
-        let request = v1::GetRequest { key: key.into() };
+        self.get_with(key, GetOptions::default()).await
+    }
+
+    /// Reads a record, as the options say.
+    ///
+    /// # Errors
+    /// As for [`Client::get`].
+    pub async fn get_with(&self, key: impl Into<Bytes>, options: GetOptions) -> Result<Record, Error> {
+        let request = v1::GetRequest { key: key.into(), consistency: consistency(options.consistency) };
         self.within_limit(request.key.len())?;
         let call = |channel, time| {
             let request = timed(request.clone(), time);
@@ -127,7 +137,11 @@ impl Client {
     /// # Errors
     /// As for [`Client::put`].
     pub async fn delete(&self, key: impl Into<Bytes>, options: DeleteOptions) -> Result<Receipt, Error> {
-        let request = v1::DeleteRequest { key: key.into(), condition: options.condition.map(Into::into) };
+        let request = v1::DeleteRequest {
+            key: key.into(),
+            condition: options.condition.map(Into::into),
+            consistency: consistency(options.consistency),
+        };
         self.within_limit(request.key.len())?;
         let resend = if options.condition.is_some() { Resend::Unsent } else { Resend::Always };
         let call = |channel, time| {

@@ -28,6 +28,17 @@ pub enum Condition {
     IfAbsent,
 }
 
+/// How many of a record's holders have to answer. Whatever is asked for, a write goes to all of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Consistency {
+    /// The primary alone: fastest. What it alone has is lost with it, and what it answers may be out of date.
+    One,
+    /// A majority, the primary included.
+    Quorum,
+    /// All: fails while one of them is away.
+    All,
+}
+
 /// How to put: for ever and whatever is there, unless told otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct PutOptions {
@@ -35,6 +46,15 @@ pub struct PutOptions {
     pub ttl: Option<Duration>,
     /// Write only if this holds.
     pub condition: Option<Condition>,
+    /// How many copies before the answer; the cluster's write quorum, if none.
+    pub consistency: Option<Consistency>,
+}
+
+/// How to get.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct GetOptions {
+    /// How many holders are asked; the cluster's read quorum, if none.
+    pub consistency: Option<Consistency>,
 }
 
 /// How to delete: whatever is there, unless told otherwise.
@@ -42,6 +62,8 @@ pub struct PutOptions {
 pub struct DeleteOptions {
     /// Delete only if this holds.
     pub condition: Option<Condition>,
+    /// How many copies of the deletion before the answer; the cluster's write quorum, if none.
+    pub consistency: Option<Consistency>,
 }
 
 /// A copy that was made before the write was answered.
@@ -88,6 +110,18 @@ impl From<Condition> for wire::v1::Condition {
         };
         Self { kind: Some(kind) }
     }
+}
+
+/// As in the message: nothing said is the cluster's quorum.
+pub(crate) fn consistency(asked: Option<Consistency>) -> i32 {
+    use wire::v1::Consistency as Form;
+    let form = match asked {
+        None => Form::Unspecified,
+        Some(Consistency::One) => Form::One,
+        Some(Consistency::Quorum) => Form::Quorum,
+        Some(Consistency::All) => Form::All,
+    };
+    form.into()
 }
 
 impl From<wire::v1::Ack> for Ack {

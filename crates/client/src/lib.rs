@@ -37,11 +37,12 @@ mod kv;
 mod outcome;
 mod version;
 
+pub use admin::Verification;
 pub use client::Client;
 pub use config::Config;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Attempt, Attempts, Error};
-pub use kv::{Ack, Condition, DeleteOptions, Peer, PutOptions, Receipt, Record};
+pub use kv::{Ack, Condition, Consistency, DeleteOptions, GetOptions, Peer, PutOptions, Receipt, Record};
 pub use version::{Version, VersionError};
 /// The messages as they travel.
 pub use wire::v1 as message;

@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn a_failed_condition_tells_the_present_version() {
         let mut status = Status::failed_precondition("the record is there");
-        let version = wire::v1::Version { clock: 7, store: 1 };
+        let version = wire::v1::Version { term: 3, clock: 7, store: 1 };
         let bytes = MetadataValue::from_bytes(&version.encode_to_vec());
         status.metadata_mut().insert_bin(CURRENT_VERSION, bytes);
         let Outcome::Final(Error::ConditionFailed { current, .. }) = Outcome::of(&status) else {

@@ -6,12 +6,13 @@ use std::str::FromStr;
 /// Its text is what `dht` prints and takes:
 ///
 /// ```
-/// let version: client::Version = "019aa5c1f2d30000-00000000000000a7".parse()?;
-/// assert_eq!(version.to_string(), "019aa5c1f2d30000-00000000000000a7");
+/// let version: client::Version = "0000000000000003-019aa5c1f2d30000-00000000000000a7".parse()?;
+/// assert_eq!(version.to_string(), "0000000000000003-019aa5c1f2d30000-00000000000000a7");
 /// # Ok::<(), client::VersionError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Version {
+    term: u64,
     clock: u64,
     store: u64,
 }
@@ -19,25 +20,25 @@ pub struct Version {
 /// The text is not a version.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "`{0}` is not a version: two numbers of 16 hexadecimal digits with a dash between them, as `put` and `get --meta` print it"
+    "`{0}` is not a version: three numbers of 16 hexadecimal digits with dashes between them, as `put` and `get --meta` print it"
 )]
 pub struct VersionError(String);
 
 impl From<wire::v1::Version> for Version {
     fn from(wire: wire::v1::Version) -> Self {
-        Self { clock: wire.clock, store: wire.store }
+        Self { term: wire.term, clock: wire.clock, store: wire.store }
     }
 }
 
 impl From<Version> for wire::v1::Version {
     fn from(version: Version) -> Self {
-        Self { clock: version.clock, store: version.store }
+        Self { term: version.term, clock: version.clock, store: version.store }
     }
 }
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}-{:016x}", self.clock, self.store)
+        write!(f, "{:016x}-{:016x}-{:016x}", self.term, self.clock, self.store)
     }
 }
 
@@ -50,8 +51,9 @@ impl FromStr for Version {
             let plain = digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
             if plain { u64::from_str_radix(digits, 16).map_err(|_| error()) } else { Err(error()) }
         };
-        let (clock, store) = text.split_once('-').ok_or_else(error)?;
-        Ok(Self { clock: number(clock)?, store: number(store)? })
+        let numbers: Vec<u64> = text.split('-').map(number).collect::<Result<_, _>>()?;
+        let [term, clock, store] = numbers[..] else { return Err(error()) };
+        Ok(Self { term, clock, store })
     }
 }
 
@@ -60,10 +62,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_order_by_clock_and_then_by_store() {
+    fn versions_order_by_term_then_by_clock_and_then_by_store() {
         let version = |text: &str| text.parse::<Version>().unwrap();
-        assert!(version("0000000000000002-0000000000000000") > version("0000000000000001-ffffffffffffffff"));
-        assert!(version("0000000000000001-0000000000000002") > version("0000000000000001-0000000000000001"));
+        let last = "ffffffffffffffff";
+        let (one, two) = ("0000000000000001", "0000000000000002");
+        assert!(version(&format!("{two}-{one}-{one}")) > version(&format!("{one}-{last}-{last}")));
+        assert!(version(&format!("{one}-{two}-{one}")) > version(&format!("{one}-{one}-{last}")));
+        assert!(version(&format!("{one}-{one}-{two}")) > version(&format!("{one}-{one}-{one}")));
     }
 
     #[test]
@@ -72,9 +77,9 @@ mod tests {
             "",
             "-",
             "1-2",
-            "+00000000000000f-0000000000000001",
-            "0000000000000001",
-            "000000000000000g-0000000000000001",
+            "+00000000000000f-0000000000000001-0000000000000001",
+            "0000000000000001-0000000000000001",
+            "0000000000000001-000000000000000g-0000000000000001",
         ] {
             assert!(text.parse::<Version>().is_err(), "`{text}` was taken for a version");
         }

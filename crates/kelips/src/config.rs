@@ -4,8 +4,6 @@ use ring::{IdError, Places, Space};
 
 /// No message is allowed to be smaller: the sender's presence and one entry have to fit.
 const GOSSIP_BYTES_MIN: usize = 200;
-/// Groups at most: every node keeps contacts in each of them.
-const GROUPS_MAX: u32 = 1_024;
 
 /// Kelips' parameters.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -64,6 +62,11 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// Groups at most: every node keeps contacts in each of them.
+    pub const GROUPS_MAX: u32 = 1_024;
+    /// Contacts in a group at most.
+    pub const CONTACTS_MAX: usize = 64;
+
     /// What the paper's experiments used (§4): a round of 2 s, messages of 272 bytes, 6 targets of which 3 are contacts.
     pub fn paper() -> Self {
         Self { gossip_period: Duration::from_secs(2), gossip_bytes: 272, ..Self::default() }
@@ -73,8 +76,8 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         Places::grouped(self.space, self.groups)?;
         let bounds = [
-            ("groups", self.groups as usize, 1, GROUPS_MAX as usize),
-            ("contacts", self.contacts, 1, 64),
+            ("groups", self.groups as usize, 1, Self::GROUPS_MAX as usize),
+            ("contacts", self.contacts, 1, Self::CONTACTS_MAX),
             ("replicas", self.replicas, 1, 64),
             ("gossip_bytes", self.gossip_bytes, GOSSIP_BYTES_MIN, 1 << 20),
             ("gossip_targets", self.gossip_targets, 1, 64),

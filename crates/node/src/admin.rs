@@ -5,11 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use overlay::{LocateError, Located, Peer, State, Step};
-use replica::{Holding, Role};
+use replica::Need;
 use ring::Id;
+use wire::records::Sight;
 use wire::{WireForm, v1};
 
 use crate::driver::Looked;
+use crate::holder;
 use crate::http::readiness;
 use crate::shared::Shared;
 
@@ -17,9 +19,9 @@ use crate::shared::Shared;
 pub(crate) async fn status(shared: &Shared, http: &str, looked: Looked) -> v1::StatusResponse {
     let (view, stats) = (shared.view(), shared.store.stats());
     let holdings = Arc::clone(&*shared.holdings.read().await);
-    let health = match shared.store.health() {
-        Ok(()) => readiness(shared).1.to_owned(),
-        Err(error) => format!("the store failed: {error}"),
+    let health = match shared.is_read_only() {
+        None => readiness(shared).1.to_owned(),
+        Some(why) => format!("read-only: {why}"),
     };
     v1::StatusResponse {
         me: Some(view.me.to_message()),
@@ -37,7 +39,7 @@ pub(crate) async fn status(shared: &Shared, http: &str, looked: Looked) -> v1::S
         durable: shared.store.is_durable(),
         peers_alive: count(view.known.iter().filter(|known| known.alive).count()),
         peers_known: count(view.known.len()),
-        sets: holdings.ranges.iter().map(set_status).collect(),
+        sets: holdings.ranges.iter().map(|holding| set_status(&holder::sight(holding))).collect(),
         lost_majorities: shared.counters.lost_majorities.load(Ordering::Relaxed),
         store: shared.store.number(),
         process: view.me.id.to_bytes().into(),
@@ -52,6 +54,21 @@ pub(crate) async fn status(shared: &Shared, http: &str, looked: Looked) -> v1::S
             .map(|(name, value)| v1::Setting { name: name.to_owned(), value })
             .collect(),
         place: looked.place.unwrap_or_default(),
+        write_quorum: quorum(shared.config.write_quorum),
+        read_quorum: quorum(shared.config.read_quorum),
+        transfers: shared.transfers.shown(),
+        quarantined: shared.counters.quarantined.load(Ordering::Relaxed),
+        skewed: shared.clocks.shown(),
+        read_only: shared.is_read_only().unwrap_or_default(),
+    }
+}
+
+/// 0: a majority.
+fn quorum(need: Need) -> u32 {
+    match need {
+        Need::Majority => 0,
+        Need::Copies(copies) => count(copies),
+        Need::All => u32::MAX,
     }
 }
 
@@ -59,23 +76,17 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn set_status(holding: &Holding) -> v1::SetStatus {
-    let (role, settled, learners) = match &holding.role {
-        Role::Primary { learners, settled } => ("primary", *settled, learners.as_slice()),
-        Role::TakingOver => ("taking over", false, [].as_slice()),
-        Role::Member => ("member", false, [].as_slice()),
-        Role::Newcomer => ("newcomer", false, [].as_slice()),
-        Role::Outside => ("outside", false, [].as_slice()),
-    };
+/// A range and its set, as `dht status` and `dht explain` show them.
+pub(crate) fn set_status(sight: &Sight) -> v1::SetStatus {
     v1::SetStatus {
-        range: Some(holding.range.to_message()),
-        number: holding.set.number,
-        role: role.to_owned(),
-        members: holding.set.members.iter().map(|member| member.peer.to_message()).collect(),
-        missing: holding.missing.iter().map(|member| member.peer.id.to_bytes().into()).collect(),
-        settled,
-        forced: holding.set.forced,
-        learners: learners.iter().map(|learner| learner.member.peer.to_message()).collect(),
+        range: Some(sight.range.to_message()),
+        number: sight.set.number,
+        role: sight.part.as_str().to_owned(),
+        members: sight.set.members.iter().map(|member| member.peer.to_message()).collect(),
+        missing: sight.missing.iter().map(|member| member.peer.id.to_bytes().into()).collect(),
+        settled: sight.settled,
+        forced: sight.set.forced,
+        learners: sight.learners.iter().map(|learner| learner.peer.to_message()).collect(),
     }
 }
 

@@ -1,23 +1,27 @@
 //! What this node asks of others, in the shapes that its parts use.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use overlay::{Addr, Envelope, Failure, Peer, Refusal, RingId};
-use replica::{Member, Set};
-use ring::Range;
-use store::{Cursor, Record, Store, Version};
+use replica::Member;
+use store::{Record, Store, Version};
 use transport::{CallError, Here, Limits, PeerClient, Pool, PoolConfig, Traffic};
 use wire::{WireProtocol, records};
 
 use crate::config::Config;
+use crate::dev_faults::{DevFaults, Fate};
 use crate::dev_latency::{DevLatency, Journey};
+use crate::time::wall_ms;
 
 /// The asking side of a node.
 pub(crate) struct Calls {
     client: PeerClient,
     /// Others are made to seem far away.
     dev_latency: Option<DevLatency>,
+    /// Calls are lost and delayed.
+    dev_faults: Option<Arc<DevFaults>>,
 }
 
 impl Calls {
@@ -25,7 +29,12 @@ impl Calls {
         let limits = limits(config);
         let pool = Pool::new(PoolConfig::default());
         let dev_latency = config.dev_latency.clone().map(|matrix| DevLatency::new(matrix, &me.addr));
-        Self { client: PeerClient::new(pool, here(config), me, store.number(), &limits), dev_latency }
+        let dev_faults = config.dev_faults.as_deref().map(DevFaults::watch);
+        Self {
+            client: PeerClient::new(pool, here(config), me, store.number(), &limits, wall_ms),
+            dev_latency,
+            dev_faults,
+        }
     }
 
     /// What upkeep has cost so far.
@@ -40,6 +49,13 @@ impl Calls {
         }
     }
 
+    fn fate(&self, addr: &Addr, timeout: Duration) -> Fate {
+        match &self.dev_faults {
+            Some(faults) => faults.fate(addr, timeout),
+            None => Fate::none(timeout),
+        }
+    }
+
     /// Asks a member, as far away as it is made to seem; `ask` is told how long it may take.
     async fn travel<R>(
         &self,
@@ -47,8 +63,9 @@ impl Calls {
         timeout: Duration,
         ask: impl AsyncFnOnce(Duration) -> Result<R, CallError>,
     ) -> Result<R, Failure> {
-        let way = self.journey(&to.addr, timeout);
-        way.there_and_back(ask(way.rest())).await.map_err(of_peer)
+        let fate = self.fate(&to.addr, timeout);
+        let way = self.journey(&to.addr, fate.rest());
+        fate.befall(way.there_and_back(ask(way.rest()))).await.map_err(of_peer)
     }
 
     /// The node has taken a new incarnation.
@@ -67,14 +84,16 @@ impl Calls {
         timeout: Duration,
     ) -> (Result<overlay::Response<P>, Failure>, Option<Duration>) {
         metrics::counter!("dhtd_calls_total", "path" => wire::Call::path(&request)).increment(1);
-        let way = self.journey(addr, timeout);
+        let fate = self.fate(addr, timeout);
+        let way = self.journey(addr, fate.rest());
+        let beside = fate.delay() + way.round_trip();
         let mut rtt = None;
         let call = async {
             let (result, measured) = self.client.call::<P>(addr, envelope, request, way.rest()).await;
-            rtt = measured.map(|rtt| rtt + way.round_trip());
+            rtt = measured.map(|rtt| rtt + beside);
             result
         };
-        let result = way.there_and_back(call).await;
+        let result = fate.befall(way.there_and_back(call)).await;
         if let Err(CallError::Mismatch(why)) = &result {
             tracing::debug!(%addr, why, "a node of another kind");
         }
@@ -132,18 +151,54 @@ impl Calls {
         self.travel(&to.peer, timeout, |rest| self.client.read(&to.peer, ring, &request, rest)).await
     }
 
-    #[allow(clippy::too_many_arguments, reason = "a listing has that many")]
+    pub(crate) async fn hint(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        request: records::Hint,
+        timeout: Duration,
+    ) -> Result<bool, Failure> {
+        self.travel(to, timeout, |rest| self.client.hint(to, ring, &request, rest)).await
+    }
+
+    pub(crate) async fn look(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        key: Bytes,
+        timeout: Duration,
+    ) -> Result<records::LookReply, Failure> {
+        let request = records::Look { key };
+        self.travel(to, timeout, |rest| self.client.look(to, ring, &request, rest)).await
+    }
+
+    pub(crate) async fn digest(
+        &self,
+        to: &Member,
+        ring: Option<RingId>,
+        request: records::Digest,
+        timeout: Duration,
+    ) -> Result<records::DigestReply, Failure> {
+        self.travel(&to.peer, timeout, |rest| self.client.digest(&to.peer, ring, &request, rest)).await
+    }
+
+    pub(crate) async fn forget(
+        &self,
+        to: &Member,
+        ring: Option<RingId>,
+        request: records::Forget,
+        timeout: Duration,
+    ) -> Result<records::ForgetReply, Failure> {
+        self.travel(&to.peer, timeout, |rest| self.client.forget(&to.peer, ring, &request, rest)).await
+    }
+
     pub(crate) async fn list(
         &self,
         to: &Member,
         ring: Option<RingId>,
-        range: Range,
-        set: Set,
-        after: Option<Cursor>,
-        limit: u32,
+        request: records::List,
         timeout: Duration,
     ) -> Result<records::ListReply, Failure> {
-        let request = records::List { holder: to.store, range, set, after, limit };
         self.travel(&to.peer, timeout, |rest| self.client.list(&to.peer, ring, &request, rest)).await
     }
 
@@ -151,10 +206,9 @@ impl Calls {
         &self,
         to: &Member,
         ring: Option<RingId>,
-        keys: Vec<Bytes>,
+        request: records::Fetch,
         timeout: Duration,
     ) -> Result<records::FetchReply, Failure> {
-        let request = records::Fetch { holder: to.store, keys };
         self.travel(&to.peer, timeout, |rest| self.client.fetch(&to.peer, ring, &request, rest)).await
     }
 
@@ -162,11 +216,9 @@ impl Calls {
         &self,
         to: &Peer,
         ring: Option<RingId>,
-        entries: Vec<records::Listed>,
-        records: Vec<Record>,
+        request: records::Offer,
         timeout: Duration,
     ) -> Result<records::OfferReply, Failure> {
-        let request = records::Offer { entries, records };
         self.travel(to, timeout, |rest| self.client.offer(to, ring, &request, rest)).await
     }
 }

@@ -1,16 +1,22 @@
 //! The settings of one node, checked and with their defaults.
 
+mod values;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use overlay::Routing;
+use replica::Need;
 use ring::{Id, Space};
 
+use self::values::host_port;
+use crate::dev_faults;
 use crate::dev_latency::LatencyMatrix;
 use crate::exit::Fatal;
-use crate::options::{self, ChordOptions, KelipsOptions, LogFormat, OnSigterm, Options, PastryOptions};
+use crate::options::{LogFormat, OnSigterm};
+use crate::settings::Given;
 
 /// Settings of one node; field by field those of the README's table.
 #[derive(Clone, Debug)]
@@ -43,6 +49,18 @@ pub struct Config {
     pub routing: Option<Routing>,
     /// When survivors go on without a majority; `None`: never.
     pub lost_majority_after: Option<Duration>,
+    /// Copies that a write needs unless the call says otherwise.
+    pub write_quorum: Need,
+    /// Copies that a read asks for unless the call says otherwise.
+    pub read_quorum: Need,
+    /// Bytes a second that may be moved to bring copies where they belong; `None`: as many as can be.
+    pub repair_bandwidth: Option<u64>,
+    /// How often copies are compared where nothing asks for it sooner.
+    pub repair_period: Duration,
+    /// How long a deletion is remembered at least.
+    pub tombstone_grace: Duration,
+    /// How far off a peer's wall clock may be.
+    pub clock_drift_max: Duration,
     /// What a polite signal means.
     pub on_sigterm: OnSigterm,
     /// When to give up leaving.
@@ -51,6 +69,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// For development: round trips that are added to calls to other nodes; `None`: none.
     pub dev_latency: Option<Arc<LatencyMatrix>>,
+    /// For development: the file of faults that this node suffers; `None`: none.
+    pub dev_faults: Option<PathBuf>,
     /// Chord's own.
     pub chord: chord::Config,
     /// Pastry's own.
@@ -70,270 +90,197 @@ pub enum Advertise {
     Fixed(String),
 }
 
-/// Longest cluster name in bytes: it travels with every call.
-const CLUSTER_NAME_MAX: usize = 64;
-/// Largest value that a message can be configured to carry.
-const VALUE_LIMIT_MAX: usize = 64 << 20;
 /// More copies than this help nobody, and a set has to fit in a message.
 const REPLICAS_MAX: usize = 16;
+/// The shortest that deletions may be remembered for, in allowed differences of clocks.
+const DRIFTS_IN_GRACE: u32 = 4;
 /// Longest successor list: it is sent whole.
 const SUCCESSORS_MAX: usize = 128;
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+/// Of a round of maintenance: faster is busy with nothing else, slower repairs nothing.
+const PERIODS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(600));
 
 impl Config {
-    /// Checks `options` and fills in the defaults. Every error names the setting and what it may be.
-    pub fn new(options: Options) -> Result<Self, Fatal> {
-        let protocol = options.protocol.unwrap_or_else(|| "chord".to_owned());
-        if !crate::PROTOCOLS.contains(&protocol.as_str()) {
-            let known = crate::PROTOCOLS.join(", ");
-            return Err(Fatal::config(format!("protocol: `{protocol}` is not one of those in this build: {known}")));
-        }
-        let space =
-            Space::new(options.id_bits.unwrap_or(160)).map_err(|error| Fatal::config(format!("id_bits: {error}")))?;
-        let id = match options.id {
-            None => None,
-            Some(text) => Some(space.parse(&text).map_err(|error| Fatal::config(format!("id: {error}")))?),
-        };
-        let replicas = within("replicas", options.replicas.unwrap_or(3), 1, REPLICAS_MAX)?;
-        let chord = chord(&options.chord, replicas, protocol == "chord")?;
-        let pastry = pastry(&options.pastry, replicas, protocol == "pastry")?;
-        let kelips = kelips(&options.kelips, replicas, space, protocol == "kelips")?;
-        let durable = options.data_dir.is_some();
-        Ok(Self {
+    /// Checks what was given and fills in the defaults. Every error names the setting, where it was given, and what it
+    /// may be.
+    pub fn new(given: &Given) -> Result<Self, Fatal> {
+        let protocols = crate::PROTOCOLS.join(", ");
+        let protocol = given.text("protocol", format_args!("one of {protocols}"), |name| {
+            crate::PROTOCOLS.iter().find(|known| **known == name).map(|known| (*known).to_owned())
+        })?;
+        let protocol = protocol.unwrap_or_else(|| "chord".to_owned());
+        let bits = given.number("id_bits", 160, (3, 160))?;
+        let space = Space::new(bits).map_err(|error| given.wrong(&["id_bits"], error))?;
+        let id_expected = format!("a hexadecimal number below 2^{bits}");
+        let id = given.text("id", id_expected, |text| space.parse(text).ok())?;
+        let replicas = given.number("replicas", 3, (1, REPLICAS_MAX))?;
+        let chord = chord(given, replicas, protocol == "chord")?;
+        let pastry = pastry(given, replicas, protocol == "pastry")?;
+        let kelips = kelips(given, replicas, space, protocol == "kelips")?;
+        let clock_drift_max =
+            given.duration("clock_drift_max", Duration::from_secs(1), (Duration::from_millis(10), HOUR))?;
+        let data_dir = given.path("data_dir")?;
+        let at_signal = if data_dir.is_some() { OnSigterm::Stop } else { OnSigterm::Leave };
+        let config = Self {
             protocol,
-            listen: host_port("listen", options.listen.unwrap_or_else(|| "127.0.0.1:7160".to_owned()))?,
-            http: match options.http.as_deref() {
-                Some("off") => None,
-                Some(addr) => Some(host_port("http", addr.to_owned())?),
-                None => Some("127.0.0.1:7161".to_owned()),
-            },
-            advertise: advertise(options.advertise)?,
-            join: joins(options.join.unwrap_or_default())?,
-            join_timeout: options.join_timeout.unwrap_or(Duration::from_secs(30)),
-            cluster: cluster(options.cluster.unwrap_or_else(|| "default".to_owned()))?,
-            data_dir: options.data_dir,
+            listen: host_port(given, "listen")?.unwrap_or_else(|| "127.0.0.1:7160".to_owned()),
+            http: values::http(given)?,
+            advertise: values::advertise(given)?,
+            join: values::join(given)?,
+            join_timeout: given.duration("join_timeout", Duration::from_secs(30), (Duration::from_millis(100), DAY))?,
+            cluster: values::cluster(given)?,
+            data_dir,
             id,
             space,
             replicas,
-            value_limit: within("value_limit", options.value_limit.unwrap_or(4 << 20), 1, VALUE_LIMIT_MAX)?,
-            routing: options.routing.map(|routing| match routing {
-                options::Routing::Iterative => Routing::Iterative,
-                options::Routing::Recursive => Routing::Recursive,
-            }),
-            lost_majority_after: lost_majority_after(options.lost_majority_after.as_deref())?,
-            on_sigterm: options.on_sigterm.unwrap_or(if durable { OnSigterm::Stop } else { OnSigterm::Leave }),
-            leave_timeout: options.leave_timeout.unwrap_or(Duration::from_secs(30)),
-            log_format: options.log_format.unwrap_or(LogFormat::Text),
-            dev_latency: match options.dev_latency {
+            value_limit: values::value_limit(given)?,
+            routing: given.word("routing", [("iterative", Routing::Iterative), ("recursive", Routing::Recursive)])?,
+            lost_majority_after: values::lost_majority_after(given)?,
+            write_quorum: values::quorum(given, "write_quorum", replicas)?,
+            read_quorum: values::quorum(given, "read_quorum", replicas)?,
+            repair_bandwidth: values::bandwidth(given)?,
+            repair_period: given.duration("repair_period", MINUTE, (Duration::from_secs(1), DAY))?,
+            // Less than clocks may differ by there and back says nothing about who was away.
+            tombstone_grace: given.duration(
+                "tombstone_grace",
+                10 * DAY,
+                (clock_drift_max * DRIFTS_IN_GRACE, 3_650 * DAY),
+            )?,
+            clock_drift_max,
+            on_sigterm: given
+                .word("on_sigterm", [("leave", OnSigterm::Leave), ("stop", OnSigterm::Stop)])?
+                .unwrap_or(at_signal),
+            leave_timeout: given.duration("leave_timeout", Duration::from_secs(30), (Duration::ZERO, DAY))?,
+            log_format: given
+                .word("log_format", [("text", LogFormat::Text), ("json", LogFormat::Json)])?
+                .unwrap_or(LogFormat::Text),
+            dev_latency: match given.path("dev_latency")? {
                 None => None,
-                Some(path) => Some(Arc::new(LatencyMatrix::read(&path)?)),
+                Some(path) => {
+                    let matrix = LatencyMatrix::read(&path).map_err(|why| given.wrong(&["dev_latency"], why))?;
+                    Some(Arc::new(matrix))
+                }
             },
+            dev_faults: given.path("dev_faults")?,
             chord,
             pastry,
             kelips,
-        })
+        };
+        config.check_addresses(given)?;
+        Ok(config)
+    }
+
+    /// What only makes sense together.
+    fn check_addresses(&self, given: &Given) -> Result<(), Fatal> {
+        if self.advertise == Advertise::Bound && is_unspecified(&self.listen) {
+            let why = format!(
+                "nobody can dial {}, which would be advertised; say --advertise HOST:PORT with an address that the other nodes reach, or --advertise auto",
+                self.listen
+            );
+            return Err(given.wrong(&["listen"], why));
+        }
+        if self.http.as_ref() == Some(&self.listen) && !self.listen.ends_with(":0") {
+            let why = "gRPC (`listen`) and HTTP (`http`) can't share a port; choose another for one of them, 0 for a free one, or turn http off";
+            return Err(given.wrong(&["http", "listen"], why));
+        }
+        Ok(())
+    }
+
+    /// Checks what a start would find, without leaving a trace: for `--check-config`.
+    pub fn check_surroundings(&self, given: &Given) -> Result<(), Fatal> {
+        if let Some(file) = &self.dev_faults {
+            // A running node waits for the file to appear; whoever asks beforehand most likely mistyped its name.
+            dev_faults::check(file).map_err(|why| given.wrong(&["dev_faults"], why))?;
+        }
+        if let Some(dir) = &self.data_dir {
+            let there = dir.ancestors().find(|dir| dir.exists());
+            if let Some(file) = there.filter(|there| !there.is_dir()) {
+                let why = format!("{} is no directory; choose another place", file.display());
+                return Err(given.wrong(&["data_dir"], why));
+            }
+        }
+        Ok(())
     }
 }
 
 /// Chord's parameters. What has to fit together does where Chord is what runs.
-fn chord(options: &ChordOptions, replicas: usize, runs: bool) -> Result<chord::Config, Fatal> {
+fn chord(given: &Given, replicas: usize, runs: bool) -> Result<chord::Config, Fatal> {
     let default = chord::Config::default();
-    let successors = within("successors", options.successors.unwrap_or(default.successors), 1, SUCCESSORS_MAX)?;
+    let successors = given.number("successors", default.successors, (1, SUCCESSORS_MAX))?;
     if runs && successors + 1 < replicas {
-        return Err(Fatal::config(format!(
-            "successors: {successors} is too few for replicas = {replicas}: copies go to the next nodes of the list, so it takes at least {}",
+        let why = format!(
+            "copies go to the next nodes of the successor list: for replicas = {replicas} expected successors = {} at least, not {successors}",
             replicas - 1
-        )));
+        );
+        return Err(given.wrong(&["successors", "replicas"], why));
     }
     Ok(chord::Config {
         successors,
         replicas,
-        stabilize_period: period("stabilize_period", options.stabilize_period, default.stabilize_period)?,
-        fix_fingers_period: period("fix_fingers_period", options.fix_fingers_period, default.fix_fingers_period)?,
+        stabilize_period: given.duration("stabilize_period", default.stabilize_period, PERIODS)?,
+        fix_fingers_period: given.duration("fix_fingers_period", default.fix_fingers_period, PERIODS)?,
         ..default
     })
 }
 
-fn pastry(options: &PastryOptions, replicas: usize, runs: bool) -> Result<pastry::Config, Fatal> {
+fn pastry(given: &Given, replicas: usize, runs: bool) -> Result<pastry::Config, Fatal> {
     let default = pastry::Config::default();
     let config = pastry::Config {
-        leaf_set: options.leaf_set.unwrap_or(default.leaf_set),
-        digit_bits: options.digit_bits.unwrap_or(default.digit_bits),
+        leaf_set: given.number("leaf_set", default.leaf_set, (2, pastry::Config::LEAF_SET_MAX))?,
+        digit_bits: given.number("digit_bits", default.digit_bits, (1, pastry::Config::DIGIT_BITS_MAX))?,
         replicas,
         ..default
     };
     match config.check() {
-        Err(why) if runs => Err(Fatal::config(why)),
+        Err(why) if runs => Err(of_protocol(given, &why)),
         _ => Ok(config),
     }
 }
 
-fn kelips(options: &KelipsOptions, replicas: usize, space: Space, runs: bool) -> Result<kelips::Config, Fatal> {
+fn kelips(given: &Given, replicas: usize, space: Space, runs: bool) -> Result<kelips::Config, Fatal> {
     let default = kelips::Config::default();
     let config = kelips::Config {
         space,
-        groups: options.groups.unwrap_or(default.groups),
-        contacts: options.contacts.unwrap_or(default.contacts),
-        gossip_period: period("gossip_period", options.gossip_period, default.gossip_period)?,
+        groups: given.number("groups", default.groups, (1, kelips::Config::GROUPS_MAX))?,
+        contacts: given.number("contacts", default.contacts, (1, kelips::Config::CONTACTS_MAX))?,
+        gossip_period: given.duration("gossip_period", default.gossip_period, PERIODS)?,
         replicas,
         ..default
     };
     match config.validate() {
-        Err(why) if runs => Err(Fatal::config(why.to_string())),
+        Err(why) if runs => Err(of_protocol(given, &why.to_string())),
         _ => Ok(config),
     }
 }
 
-fn within(name: &str, value: usize, min: usize, max: usize) -> Result<usize, Fatal> {
-    if (min..=max).contains(&value) {
-        return Ok(value);
-    }
-    Err(Fatal::config(format!("{name}: {value} is out of range, it may be {min} to {max}")))
-}
-
-fn period(name: &str, given: Option<Duration>, default: Duration) -> Result<Duration, Fatal> {
-    match given {
-        Some(period) if !(Duration::from_millis(20)..=Duration::from_secs(600)).contains(&period) => {
-            let period = humantime::format_duration(period);
-            Err(Fatal::config(format!("{name}: {period} is out of range, it may be 20ms to 10min")))
-        }
-        given => Ok(given.unwrap_or(default)),
+/// What an overlay itself finds wrong: it begins with the setting's name. One that was not given does not fit another.
+fn of_protocol(given: &Given, why: &str) -> Fatal {
+    match why.split_once(": ") {
+        Some((name, rest)) if given.is_given(name) => given.wrong(&[name], rest),
+        _ => given.wrong(&["replicas", "id_bits"], why),
     }
 }
 
-/// `HOST:PORT`, with a host; the host is resolved when it is used.
-fn host_port(name: &str, text: String) -> Result<String, Fatal> {
-    let bad = || Fatal::config(format!("{name}: `{text}` is not HOST:PORT, for instance 127.0.0.1:7160 or [::1]:7160"));
-    let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
-    if host.is_empty() || port.parse::<u16>().is_err() || (host.contains(':') && !host.starts_with('[')) {
-        return Err(bad());
-    }
-    Ok(text)
-}
-
-fn advertise(given: Option<String>) -> Result<Advertise, Fatal> {
-    let text = match given.as_deref() {
-        None => return Ok(Advertise::Bound),
-        Some("auto") => return Ok(Advertise::Auto),
-        Some(text) => host_port("advertise", text.to_owned())?,
-    };
-    refuse_unspecified(&text)?;
-    Ok(Advertise::Fixed(text))
-}
-
-/// Nobody can dial 0.0.0.0.
-pub(crate) fn refuse_unspecified(addr: &str) -> Result<(), Fatal> {
+/// Whether this is an address of no machine in particular.
+fn is_unspecified(addr: &str) -> bool {
     let ip: Option<IpAddr> = match addr.parse::<SocketAddr>() {
         Ok(socket) => Some(socket.ip()),
         Err(_) => addr.rsplit_once(':').and_then(|(host, _)| host.parse().ok()),
     };
-    match ip {
-        Some(ip) if ip.is_unspecified() => Err(Fatal::config(format!(
-            "advertise: nobody can dial {addr}; say --advertise HOST:PORT with an address that the other nodes reach, or --advertise auto"
-        ))),
-        _ => Ok(()),
-    }
+    ip.is_some_and(|ip| ip.is_unspecified())
 }
 
-fn joins(given: Vec<String>) -> Result<Vec<String>, Fatal> {
-    let mut seeds = Vec::new();
-    for text in given.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
-        let seed = host_port("join", text.to_owned())?;
-        if seed.ends_with(":0") {
-            return Err(Fatal::config(format!("join: `{seed}` has port 0, which nobody listens on")));
-        }
-        if !seeds.contains(&seed) {
-            seeds.push(seed);
-        }
+/// Nobody can dial 0.0.0.0.
+pub(crate) fn refuse_unspecified(addr: &str) -> Result<(), Fatal> {
+    if !is_unspecified(addr) {
+        return Ok(());
     }
-    Ok(seeds)
-}
-
-fn cluster(name: String) -> Result<String, Fatal> {
-    if name.is_empty() || name.len() > CLUSTER_NAME_MAX || name.chars().any(char::is_control) {
-        return Err(Fatal::config(format!(
-            "cluster: a name has 1 to {CLUSTER_NAME_MAX} bytes and no control characters"
-        )));
-    }
-    Ok(name)
-}
-
-fn lost_majority_after(given: Option<&str>) -> Result<Option<Duration>, Fatal> {
-    match given {
-        None => Ok(Some(Duration::from_secs(5))),
-        Some("never") => Ok(None),
-        Some(text) => humantime::parse_duration(text).map(Some).map_err(|error| {
-            Fatal::config(format!(
-                "lost_majority_after: `{text}` is neither `never` nor a duration such as 5s: {error}"
-            ))
-        }),
-    }
+    Err(Fatal::config(format!(
+        "advertise: nobody can dial {addr}; say --advertise HOST:PORT with an address that the other nodes reach, or --advertise auto"
+    )))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(text: &str) -> Result<Config, String> {
-        let options: Options = toml::from_str(text).map_err(|error| error.to_string())?;
-        Config::new(options).map_err(|fatal| fatal.message)
-    }
-
-    #[test]
-    fn nothing_given_means_the_documented_defaults() {
-        let config = config("").unwrap();
-        assert_eq!((config.listen.as_str(), config.http.as_deref()), ("127.0.0.1:7160", Some("127.0.0.1:7161")));
-        assert_eq!((config.replicas, config.chord.successors, config.space.bits()), (3, 8, 160));
-        assert_eq!(config.on_sigterm, OnSigterm::Leave);
-        assert_eq!((config.routing, config.dev_latency), (None, None));
-        assert_eq!(config.lost_majority_after, Some(Duration::from_secs(5)));
-    }
-
-    #[test]
-    fn flags_win_over_the_file() {
-        let flags = Options { replicas: Some(5), ..Options::default() };
-        let file = Options { replicas: Some(2), id_bits: Some(7), ..Options::default() };
-        let config = Config::new(flags.over(file)).unwrap();
-        assert_eq!((config.replicas, config.space.bits()), (5, 7));
-    }
-
-    #[test]
-    fn every_mistake_is_refused_by_name() {
-        for (text, name) in [
-            ("id_bits = 2", "id_bits"),
-            ("id_bits = 7\nid = \"80\"", "id"),
-            ("replicas = 0", "replicas"),
-            ("replicas = 10", "successors"),
-            ("listen = \"7160\"", "listen"),
-            ("advertise = \"0.0.0.0:7160\"", "advertise"),
-            ("advertise = \"[::]:7160\"", "advertise"),
-            ("join = \"seed\"", "join"),
-            ("cluster = \"\"", "cluster"),
-            ("protocol = \"tapestry\"", "tapestry"),
-            ("lost_majority_after = \"soon\"", "lost_majority_after"),
-            ("[chord]\nstabilize_period = \"1ms\"", "stabilize_period"),
-            ("replica = 3", "replica"),
-            ("protocol = \"pastry\"\n[pastry]\nleaf_set = 7", "leaf_set"),
-            ("protocol = \"pastry\"\n[pastry]\ndigit_bits = 0", "digit_bits"),
-            ("protocol = \"kelips\"\n[kelips]\ngroups = 0", "groups"),
-            ("protocol = \"kelips\"\nid_bits = 3\n[kelips]\ngroups = 9", "groups"),
-            ("[kelips]\ngossip_period = \"1ms\"", "gossip_period"),
-            ("routing = \"random\"", "random"),
-            ("dev_latency = \"/nowhere\"", "dev_latency"),
-        ] {
-            let error = config(text).expect_err(text);
-            assert!(error.contains(name), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn routing_is_either_way() {
-        assert_eq!(config("routing = \"recursive\"").unwrap().routing, Some(Routing::Recursive));
-        assert_eq!(config("routing = \"iterative\"").unwrap().routing, Some(Routing::Iterative));
-    }
-
-    #[test]
-    fn several_seeds_are_read_from_a_list_and_from_commas() {
-        assert_eq!(config("join = \"a:1, b:2,a:1\"").unwrap().join, ["a:1", "b:2"]);
-        assert_eq!(config("join = [\"a:1\", \"b:2\"]").unwrap().join, ["a:1", "b:2"]);
-    }
-}
+mod tests;

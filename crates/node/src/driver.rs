@@ -13,7 +13,7 @@ use overlay::{
     Addr, Effect, Envelope, Event, Failure, LocateError, Located, Node, Peer, QueryId, Refusal, Request, Response,
     RingId, State, Time, View,
 };
-use replica::{Control, JobId};
+use replica::{Control, JobId, Piece};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use wire::{WireProtocol, v1};
@@ -24,7 +24,7 @@ use crate::pointers::Pointers;
 use crate::protocols::Configured;
 use crate::shared::Shared;
 use crate::time::wall_ms;
-use crate::{identity, transfer};
+use crate::{identity, set_news, transfer, trouble};
 
 /// A process that runs this much later than it wanted to was paused (SIGSTOP, a suspended machine).
 const PAUSE: Duration = Duration::from_millis(1_500);
@@ -92,6 +92,8 @@ pub(crate) struct Driver<P: WireProtocol> {
     protocol_inbox: ProtocolInbox<P>,
     queries: BTreeMap<QueryId, oneshot::Sender<Result<Located, LocateError>>>,
     jobs: BTreeMap<JobId, AbortHandle>,
+    /// The control's pieces as the disk has them.
+    kept: Vec<Piece>,
     /// Who waits to hear of the ring behind an address.
     meets: Vec<(Addr, oneshot::Sender<Result<String, String>>)>,
     standing: watch::Sender<Standing>,
@@ -119,6 +121,7 @@ impl<P: Configured> Driver<P> {
             watch::channel(Standing { state: State::Searching, refused: None, broken: None });
         let driver = Self {
             peers_kept: shared.time.now(),
+            kept: control.persisted().to_vec(),
             shared,
             node,
             control,
@@ -202,16 +205,19 @@ impl<P: Configured> Driver<P> {
 
     async fn input(&mut self, input: Input) {
         let now = self.shared.time.now();
+        self.note_failed_disk();
         match input {
             Input::Locate { target, reply } => {
                 let query = self.node.locate(now, target);
                 self.queries.insert(query, reply);
             }
             Input::Control { from, requests, reply } => {
+                let knew = self.control.is_read_only();
                 let response = self.control.serve(now, &from, requests);
-                // What it promises or accepts is on disk and in force before anybody hears of it.
+                // What it promises or accepts is on disk and in force before anybody hears of it. With a disk that it knows to
+                // have failed it promises nothing.
                 self.settle().await;
-                if self.standing.borrow().broken.is_none() {
+                if self.standing.borrow().broken.is_none() && (knew || !self.read_only()) {
                     let _ = reply.send(response);
                 }
             }
@@ -289,6 +295,7 @@ impl<P: Configured> Driver<P> {
                     return;
                 }
             }
+            quiet &= !self.note_failed_disk();
             let changed = std::mem::take(&mut self.holdings_changed) || view.is_some();
             if P::POINTERS && (changed || self.pointers.are_due(self.shared.time.now())) {
                 quiet &= !self.announce_holders(view.as_ref());
@@ -373,10 +380,8 @@ impl<P: Configured> Driver<P> {
                 tracing::info!(id = %peer.id, addr = %peer.addr, "a peer stops and means to come back");
                 self.peers_changed = true;
             }
-            Event::Refused(why) => {
-                tracing::error!("{why}");
-                self.standing.send_modify(|standing| standing.refused = Some(why));
-            }
+            // It is the last thing that the process says.
+            Event::Refused(why) => self.standing.send_modify(|standing| standing.refused = Some(why)),
             Event::Met(addr, met) => {
                 match &met {
                     Ok(outcome) => tracing::info!(%addr, outcome, "asked to look at another ring"),
@@ -414,6 +419,17 @@ impl<P: Configured> Driver<P> {
 
     async fn control_effect(&mut self, effect: replica::Effect) {
         match effect {
+            // What it learns of newer sets, so as to send readers there, binds it to nothing.
+            replica::Effect::Persist(_) if self.read_only() => {}
+            // It may go by a promise that has not reached the disk.
+            replica::Effect::Call { call, .. } if self.read_only() && !self.control.is_read_only() => {
+                let result = Err(Failure::Refused(Refusal::Busy));
+                self.shared.inbox.tell(Input::ControlEnd { call, result });
+            }
+            replica::Effect::Start(job, _) if self.read_only() => {
+                let result = Err("this node is read-only".to_owned());
+                self.shared.inbox.tell(Input::JobEnd { job, result });
+            }
             replica::Effect::Call { call, to, requests, timeout } => {
                 let (shared, ring) = (Arc::clone(&self.shared), self.sets_of);
                 tokio::spawn(async move {
@@ -429,11 +445,18 @@ impl<P: Configured> Driver<P> {
             replica::Effect::Persist(_) if !self.shared.store.is_durable() => {}
             replica::Effect::Persist(pieces) => {
                 let store = self.shared.store.clone();
-                let kept = tokio::task::spawn_blocking(move || identity::keep_pieces(&store, &pieces)).await;
-                self.broken_by(kept.unwrap_or_else(|error| Err(Fatal::other(error.to_string()))));
+                let kept =
+                    tokio::task::spawn_blocking(move || identity::keep_pieces(&store, &pieces).map(|()| pieces)).await;
+                match kept.unwrap_or_else(|error| Err(Fatal::other(error.to_string()))) {
+                    Ok(pieces) => self.kept = pieces,
+                    Err(fatal) => self.broken_by(Err(fatal)),
+                }
             }
             replica::Effect::Publish(holdings) => {
-                *self.shared.holdings.write().await = Arc::new(holdings);
+                let mut published = self.shared.holdings.write().await;
+                self.shared.doubts.on_publish(&holdings);
+                *published = Arc::new(holdings);
+                drop(published);
                 self.holdings_changed = true;
             }
             replica::Effect::Start(id, job) => {
@@ -457,28 +480,7 @@ impl<P: Configured> Driver<P> {
                     shared.inbox.tell(Input::Located { target, owner });
                 });
             }
-            replica::Effect::Event(event) => self.control_event(event),
-        }
-    }
-
-    fn control_event(&mut self, event: replica::Event) {
-        let names = |members: &[replica::Member]| {
-            members.iter().map(|member| member.peer.addr.to_string()).collect::<Vec<_>>().join(", ")
-        };
-        match event {
-            replica::Event::Accepted(range, set) => {
-                tracing::debug!(%range, number = set.number, members = names(&set.members), "set accepted");
-                metrics::counter!("dhtd_sets_accepted_total").increment(1);
-            }
-            replica::Event::LostMajority(range, set, missing) => {
-                tracing::warn!(%range, number = set.number, members = names(&set.members), missing = names(&missing), "going on without the majority of a set");
-                self.shared.counters.lost_majorities.fetch_add(1, Ordering::Relaxed);
-            }
-            replica::Event::BegunEmpty(range) => {
-                tracing::warn!(%range, "nobody alive held this range: begun empty");
-                self.shared.counters.lost_majorities.fetch_add(1, Ordering::Relaxed);
-            }
-            replica::Event::Note(text) => tracing::info!("{text}"),
+            replica::Effect::Event(event) => set_news::tell(&self.shared, &event),
         }
     }
 
@@ -490,17 +492,36 @@ impl<P: Configured> Driver<P> {
             let (store, known) = (self.shared.store.clone(), self.node.view().known);
             tokio::task::spawn_blocking(move || {
                 if let Err(error) = identity::keep_peers(&store, &known) {
-                    tracing::warn!(%error, "the known peers could not be written to disk");
+                    trouble::of_store(&error.message);
                 }
             });
         }
     }
 
-    /// Without its disk a node's promises are worth nothing.
+    /// The control is told once that the disk takes no more writes, when nothing that it wanted before is left to be done.
+    /// Whether it was told now.
+    fn note_failed_disk(&mut self) -> bool {
+        let news = self.read_only() && !self.control.is_read_only();
+        if news {
+            self.control.on_disk_failed(self.shared.time.now(), &self.kept);
+        }
+        news
+    }
+
+    fn read_only(&self) -> bool {
+        self.shared.is_read_only().is_some()
+    }
+
+    /// Without its disk a node's promises are worth nothing: one that has begun to serve goes on answering reads and makes
+    /// none any more, one that has not ends.
     fn broken_by(&mut self, kept: Result<(), Fatal>) {
-        if let Err(fatal) = kept {
+        let Err(fatal) = kept else { return };
+        let serves = self.standing.borrow().state == State::Ready;
+        if !serves {
             tracing::error!(error = fatal.message, "the disk failed");
             self.standing.send_modify(|standing| standing.broken = Some(fatal.message));
+        } else if !self.shared.read_only.swap(true, Ordering::AcqRel) {
+            trouble::of_store(&fatal.message);
         }
     }
 }

@@ -33,9 +33,9 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, prometheus
 
 /// The process lives, and its store takes writes.
 async fn healthz(AppState(app): AppState<App>) -> (StatusCode, String) {
-    match app.shared.store.health() {
-        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("the store failed: {error}\n")),
+    match app.shared.is_read_only() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("read-only: {why}\n")),
     }
 }
 
@@ -57,6 +57,16 @@ pub(crate) fn readiness(shared: &Shared) -> (bool, &'static str) {
     }
 }
 
+/// Ranges of which this node is a holder and too few others answer, or take writes.
+async fn ranges_without_majority(shared: &Shared) -> usize {
+    let holdings = shared.holdings.read().await;
+    let lacks = |holding: &&replica::Holding| {
+        let out = holding.missing.len() + holding.read_only.len();
+        holding.role != replica::Role::Outside && holding.set.members.len() < holding.set.majority() + out
+    };
+    holdings.ranges.iter().filter(lacks).count()
+}
+
 async fn exposition(AppState(app): AppState<App>) -> String {
     let shared = &app.shared;
     let (stats, view) = (shared.store.stats(), shared.view());
@@ -65,6 +75,11 @@ async fn exposition(AppState(app): AppState<App>) -> String {
     metrics::gauge!("dhtd_tombstones").set(stats.tombstones as f64);
     metrics::gauge!("dhtd_ready").set(f64::from(u8::from(view.state == State::Ready)));
     metrics::gauge!("dhtd_peers_alive").set(view.known.iter().filter(|known| known.alive).count() as f64);
+    metrics::gauge!("dhtd_read_only").set(f64::from(u8::from(shared.is_read_only().is_some())));
+    metrics::gauge!("dhtd_ranges_without_majority").set(ranges_without_majority(shared).await as f64);
+    metrics::gauge!("dhtd_transfers").set(shared.transfers.shown().len() as f64);
+    metrics::gauge!("dhtd_skewed_peers").set(shared.clocks.shown().len() as f64);
+    metrics::counter!("dhtd_quarantined_total").absolute(shared.counters.quarantined.load(Ordering::Relaxed));
     metrics::gauge!("dhtd_uptime_seconds").set(shared.time.uptime().as_secs_f64());
     // A total that has not counted anything yet is shown as 0, not left out.
     metrics::counter!("dhtd_lost_majorities_total").absolute(shared.counters.lost_majorities.load(Ordering::Relaxed));

@@ -17,6 +17,7 @@ const IDENTITY: &str = "identity";
 const RING: &str = "ring";
 const PEERS: &str = "peers";
 const PIECES: &str = "pieces";
+const HELD_AT: &str = "held-at";
 
 /// Incarnations stay below this, so that every language's numbers hold them.
 const INCARNATION_MAX: u64 = (1 << 53) - 1;
@@ -107,6 +108,16 @@ fn recall_ring(store: &Store, space: Space) -> Result<Option<RingId>, Fatal> {
     Ok(kept.and_then(|kept| Some(RingId { started_ms: kept.started_ms, starter: space.parse(&kept.starter).ok()? })))
 }
 
+/// Keeps up to when this store has everything that it holds by right.
+pub(crate) fn keep_held_at(store: &Store, at: u64) -> Result<(), Fatal> {
+    write(store, HELD_AT, &at)
+}
+
+/// Reads [`keep_held_at`]; none is the same as never.
+pub(crate) fn recall_held_at(store: &Store) -> Option<u64> {
+    read(store, HELD_AT).ok().flatten()
+}
+
 /// Keeps where a restart should look for the ring.
 pub(crate) fn keep_peers(store: &Store, peers: &[Known]) -> Result<(), Fatal> {
     let kept: Vec<&str> = peers.iter().map(|known| known.peer.addr.as_str()).collect();
@@ -125,7 +136,7 @@ pub(crate) fn keep_pieces(store: &Store, pieces: &[Piece]) -> Result<(), Fatal> 
 }
 
 fn recall_pieces(store: &Store, space: Space) -> Result<Vec<Piece>, Fatal> {
-    let damaged = |error: String| Fatal::config(format!("the data directory's `{PIECES}` is damaged: {error}"));
+    let damaged = |error: String| Fatal::config(damaged(PIECES, &error));
     let Some(bytes) = store.meta(PIECES).map_err(disk)? else {
         return Ok(Vec::new());
     };
@@ -148,8 +159,7 @@ pub(crate) fn forget_ring(store: &Store) -> Result<(), Fatal> {
 fn read<T: for<'de> Deserialize<'de>>(store: &Store, name: &str) -> Result<Option<T>, Fatal> {
     match store.meta(name).map_err(disk)? {
         None => Ok(None),
-        Some(bytes) => serde_json::from_slice(&bytes)
-            .map_err(|error| Fatal::config(format!("the data directory's `{name}` is damaged: {error}"))),
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| Fatal::config(damaged(name, &error.to_string()))),
     }
 }
 
@@ -158,6 +168,12 @@ fn write<T: Serialize>(store: &Store, name: &str, value: &T) -> Result<(), Fatal
     store.set_meta(name, &bytes).map_err(disk)
 }
 
+fn damaged(name: &str, why: &str) -> String {
+    format!(
+        "data_dir: what the node noted there as `{name}` is damaged ({why}); move the directory away and start empty, the copies on other nodes fill it again"
+    )
+}
+
 fn disk(error: store::StoreError) -> Fatal {
-    Fatal::other(format!("the data directory does not take or give data: {error}"))
+    Fatal::other(error.to_string())
 }

@@ -19,8 +19,8 @@ pub(crate) enum Input {
     Control { from: Member, requests: Vec<Request>, reply: oneshot::Sender<Response> },
     /// A call about sets ended.
     ControlEnd { call: CallId, result: Result<Response, Failure> },
-    /// A job ended.
-    JobEnd { job: JobId, result: Result<(), String> },
+    /// A job ended; when it was begun, by the hybrid clock.
+    JobEnd { job: JobId, result: Result<u64, String> },
     /// The lookup that the sets asked for ended.
     Located { target: Id, owner: Option<Peer> },
     /// A storage call did or did not reach a peer.

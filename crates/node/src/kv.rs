@@ -41,6 +41,8 @@ impl From<Unavailable> for Outcome {
 enum Attempt {
     /// That is the answer.
     Final(Outcome),
+    /// It can't be done, and not before somebody does something about it.
+    Hopeless(Unavailable),
     /// Not yet; this is the answer if time runs out.
     Again(Unavailable),
 }
@@ -51,21 +53,26 @@ pub(crate) async fn route(shared: &Arc<Shared>, operation: Operation, budget: Op
     let id = shared.place_of(operation.key());
     let deadline = Instant::now() + budget.map_or(BUDGET, |budget| budget.saturating_sub(ANSWER_AHEAD).max(budget / 2));
     let mut pause = PAUSE_MIN;
-    let mut unknown = false;
+    // The first try that nobody knows the outcome of: it stays unknown, whatever comes of the others.
+    let mut unknown: Option<Unavailable> = None;
     loop {
-        if let Some(outcome) = not_a_member(shared) {
-            return outcome;
+        if let Some(why) = not_a_member(shared) {
+            return unknown.unwrap_or(why).into();
         }
         let mut unavailable = match attempt(shared, &operation, id, deadline).await {
             Attempt::Final(outcome) => return outcome,
+            Attempt::Hopeless(why) => return unknown.unwrap_or(why).into(),
             Attempt::Again(unavailable) => unavailable,
         };
-        unknown |= unavailable.outcome_unknown;
-        unavailable.outcome_unknown = unknown;
+        if let Some(first) = unknown.take() {
+            unavailable = first;
+        }
         // A condition is judged once: its first try may be what makes a second one fail.
-        if (unknown && is_conditional(&operation)) || Instant::now() + pause >= deadline {
+        let judged = unavailable.outcome_unknown && is_conditional(&operation);
+        if judged || Instant::now() + pause >= deadline {
             return unavailable.into();
         }
+        unknown = unavailable.outcome_unknown.then_some(unavailable);
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
@@ -78,7 +85,7 @@ fn is_conditional(operation: &Operation) -> bool {
     }
 }
 
-fn not_a_member(shared: &Shared) -> Option<Outcome> {
+fn not_a_member(shared: &Shared) -> Option<Unavailable> {
     let (reason, message) = match shared.view().state {
         State::Ready | State::Leaving => return None,
         State::Searching => {
@@ -89,7 +96,7 @@ fn not_a_member(shared: &Shared) -> Option<Outcome> {
         }
         State::Left => (Reason::Leaving, "this node is leaving; ask another node"),
     };
-    Some(Outcome::Unavailable { reason, message: message.to_owned(), outcome_unknown: false })
+    Some(Unavailable { reason, message: message.to_owned(), outcome_unknown: false })
 }
 
 async fn attempt(shared: &Arc<Shared>, operation: &Operation, id: Id, deadline: Instant) -> Attempt {
@@ -118,6 +125,9 @@ async fn attempt(shared: &Arc<Shared>, operation: &Operation, id: Id, deadline: 
             Ok(Outcome::NotPrimary(_)) => {
                 shared.routes.forget(id);
                 return Attempt::Again(nobody("the owner does not know yet who holds the key"));
+            }
+            Ok(Outcome::Unavailable { reason: Reason::ReadOnly, message, outcome_unknown }) => {
+                return Attempt::Hopeless(Unavailable { reason: Reason::Quorum, message, outcome_unknown });
             }
             Ok(Outcome::Unavailable { reason, message, outcome_unknown }) => {
                 shared.routes.forget(id);

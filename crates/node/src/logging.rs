@@ -4,8 +4,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::options::LogFormat;
 
-/// Unless `RUST_LOG` says so: what the storage engine does inside is nobody's business.
-const FILTER: &str = "info,fjall=warn,lsm_tree=warn";
+/// Unless `RUST_LOG` says so: what the storage engine does inside is nobody's business, and what it fails at the store
+/// tells in words, with the file.
+const FILTER: &str = "info,fjall=off,lsm_tree=off,sfa=off";
 
 /// `RUST_LOG` filters.
 pub(crate) fn init(format: LogFormat) {

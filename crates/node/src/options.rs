@@ -1,15 +1,12 @@
-//! What an operator may set, and where: flag over environment over TOML file over default.
+//! What an operator may set: the flags, and so the environment variables and the keys of the TOML file, which are named
+//! alike.
 //!
-//! One struct is read from all three places, so that a key means the same everywhere and an unknown one is
-//! refused by name. [`crate::config::Config`] is what comes out.
+//! The command line only tells them apart. What they may be is one matter wherever they come from:
+//! [`crate::settings::Given`] remembers their places, [`crate::config::Config`] is what comes out.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use serde::Deserialize;
-
-use crate::exit::Fatal;
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 /// One node of a distributed hash table.
 #[derive(Parser, Debug)]
@@ -18,7 +15,7 @@ pub struct Cli {
     /// TOML file with any of the settings below, `-` written as `_`; flags and environment win over it
     #[arg(long, env = "DHTD_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Check flags, environment and file, say what is wrong, and exit
+    /// Check flags, environment, file and the paths that they name, say what is wrong, and exit; changes nothing
     #[arg(long)]
     pub check_config: bool,
     #[command(flatten)]
@@ -41,9 +38,8 @@ pub enum Command {
     },
 }
 
-/// Every setting, each absent unless given.
-#[derive(Args, Deserialize, Clone, Debug, Default)]
-#[serde(deny_unknown_fields, default)]
+/// Every setting, as it is written.
+#[derive(Args, Debug)]
 pub struct Options {
     /// Overlay protocol: chord, pastry or kelips [default: chord]
     #[arg(long, env = "DHTD_PROTOCOL", value_name = "NAME")]
@@ -58,13 +54,11 @@ pub struct Options {
     #[arg(long, env = "DHTD_ADVERTISE", value_name = "HOST:PORT")]
     pub advertise: Option<String>,
     /// A member to join through; repeat or separate by commas. A DNS name may stand for several [default: start a new ring]
-    #[arg(long, env = "DHTD_JOIN", value_name = "HOST:PORT", value_delimiter = ',')]
-    #[serde(deserialize_with = "one_or_many")]
+    #[arg(long, env = "DHTD_JOIN", value_name = "HOST:PORT", action = ArgAction::Append)]
     pub join: Option<Vec<String>>,
     /// Give up joining after so long [default: 30s]
-    #[arg(long, env = "DHTD_JOIN_TIMEOUT", value_parser = humantime::parse_duration, value_name = "DURATION")]
-    #[serde(with = "humantime_serde")]
-    pub join_timeout: Option<Duration>,
+    #[arg(long, env = "DHTD_JOIN_TIMEOUT", value_name = "DURATION")]
+    pub join_timeout: Option<String>,
     /// Cluster name, the same at every node: those of another cluster are refused [default: default]
     #[arg(long, env = "DHTD_CLUSTER", value_name = "NAME")]
     pub cluster: Option<String>,
@@ -76,32 +70,52 @@ pub struct Options {
     pub id: Option<String>,
     /// Bits of an identifier, 3 to 160; the same at every node of a cluster [default: 160]
     #[arg(long, env = "DHTD_ID_BITS", value_name = "M")]
-    pub id_bits: Option<u32>,
+    pub id_bits: Option<String>,
     /// Copies of each record; the same at every node of a cluster [default: 3]
     #[arg(long, env = "DHTD_REPLICAS", value_name = "N")]
-    pub replicas: Option<usize>,
+    pub replicas: Option<String>,
     /// Largest value in bytes [default: 4194304]
     #[arg(long, env = "DHTD_VALUE_LIMIT", value_name = "BYTES")]
-    pub value_limit: Option<usize>,
-    /// How lookups find their way: one node asked after the other, or passed on from node to node; nodes may differ [default: recursive over Pastry, else iterative]
+    pub value_limit: Option<String>,
+    /// How lookups find their way: `iterative`, one node asked after the other, or `recursive`, passed on from node to node; nodes may differ [default: recursive over Pastry, else iterative]
     #[arg(long, env = "DHTD_ROUTING", value_name = "HOW")]
-    pub routing: Option<Routing>,
+    pub routing: Option<String>,
     /// After a majority of a record's copies has been gone for so long the survivors go on; or `never` [default: 5s]
     #[arg(long, env = "DHTD_LOST_MAJORITY_AFTER", value_name = "DURATION")]
     pub lost_majority_after: Option<String>,
-    /// What SIGTERM and SIGINT do [default: stop with a data directory, else leave]
+    /// Copies that a write needs unless the call says otherwise: `one`, `majority`, `all` or a number; the same at every node of a cluster. Fewer than a majority may be lost [default: majority]
+    #[arg(long, env = "DHTD_WRITE_QUORUM", value_name = "N")]
+    pub write_quorum: Option<String>,
+    /// Copies that a read asks for unless the call says otherwise: `one`, `majority`, `all` or a number; the same at every node of a cluster [default: majority]
+    #[arg(long, env = "DHTD_READ_QUORUM", value_name = "N")]
+    pub read_quorum: Option<String>,
+    /// Bytes a second that this node fetches, or sends, at most to bring copies where they belong, for instance 10MiB; or `none` [default: none]
+    #[arg(long, env = "DHTD_REPAIR_BANDWIDTH", value_name = "BYTES")]
+    pub repair_bandwidth: Option<String>,
+    /// How often copies are compared where nothing asks for it sooner [default: 1m]
+    #[arg(long, env = "DHTD_REPAIR_PERIOD", value_name = "DURATION")]
+    pub repair_period: Option<String>,
+    /// How long a deletion is remembered at least; a store that was away for longer brings nothing back. The same at every node of a cluster [default: 10days]
+    #[arg(long, env = "DHTD_TOMBSTONE_GRACE", value_name = "DURATION")]
+    pub tombstone_grace: Option<String>,
+    /// A peer whose wall clock is further off is reported, and does not pull this node's along [default: 1s]
+    #[arg(long, env = "DHTD_CLOCK_DRIFT_MAX", value_name = "DURATION")]
+    pub clock_drift_max: Option<String>,
+    /// What SIGTERM and SIGINT do: `leave` or `stop` [default: stop with a data directory, else leave]
     #[arg(long, env = "DHTD_ON_SIGTERM", value_name = "WHAT")]
-    pub on_sigterm: Option<OnSigterm>,
+    pub on_sigterm: Option<String>,
     /// Give up leaving after so long [default: 30s]
-    #[arg(long, env = "DHTD_LEAVE_TIMEOUT", value_parser = humantime::parse_duration, value_name = "DURATION")]
-    #[serde(with = "humantime_serde")]
-    pub leave_timeout: Option<Duration>,
-    /// Form of the log on stderr [default: text]
+    #[arg(long, env = "DHTD_LEAVE_TIMEOUT", value_name = "DURATION")]
+    pub leave_timeout: Option<String>,
+    /// Form of the log on stderr: `text` or `json` [default: text]
     #[arg(long, env = "DHTD_LOG_FORMAT", value_name = "FORM")]
-    pub log_format: Option<LogFormat>,
+    pub log_format: Option<String>,
     /// For development: delay calls to other nodes by a square matrix of round trips in ms; a node's row is SHA-1 of its advertised address modulo the rows [default: no delay]
     #[arg(long, env = "DHTD_DEV_LATENCY", value_name = "FILE")]
     pub dev_latency: Option<PathBuf>,
+    /// For development: lose and delay calls to other nodes, and set the clock wrong, as the file's lines say: `cut HOST:PORT`, `lose 0.05`, `delay 50ms`, `clock +1500ms`; read again whenever it changes [default: no faults]
+    #[arg(long, env = "DHTD_DEV_FAULTS", value_name = "FILE")]
+    pub dev_faults: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "every field has its own help")]
     pub chord: ChordOptions,
@@ -114,63 +128,46 @@ pub struct Options {
 }
 
 /// Chord's own settings, a table `[chord]` in the file.
-#[derive(Args, Deserialize, Clone, Debug, Default)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Args, Debug)]
 pub struct ChordOptions {
     /// Chord: length of the successor list, at least replicas − 1 [default: 8]
     #[arg(long, env = "DHTD_SUCCESSORS", value_name = "R")]
-    pub successors: Option<usize>,
+    pub successors: Option<String>,
     /// Chord: mean time between two rounds of stabilize [default: 500ms]
-    #[arg(long, env = "DHTD_STABILIZE_PERIOD", value_parser = humantime::parse_duration, value_name = "DURATION")]
-    #[serde(with = "humantime_serde")]
-    pub stabilize_period: Option<Duration>,
+    #[arg(long, env = "DHTD_STABILIZE_PERIOD", value_name = "DURATION")]
+    pub stabilize_period: Option<String>,
     /// Chord: mean time between two refreshed fingers [default: 300ms]
-    #[arg(long, env = "DHTD_FIX_FINGERS_PERIOD", value_parser = humantime::parse_duration, value_name = "DURATION")]
-    #[serde(with = "humantime_serde")]
-    pub fix_fingers_period: Option<Duration>,
+    #[arg(long, env = "DHTD_FIX_FINGERS_PERIOD", value_name = "DURATION")]
+    pub fix_fingers_period: Option<String>,
 }
 
 /// Pastry's own settings, a table `[pastry]` in the file.
-#[derive(Args, Deserialize, Clone, Debug, Default)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Args, Debug)]
 pub struct PastryOptions {
     /// Pastry: nodes in the leaf set, an even number, half of them on either side [default: 16]
     #[arg(long, env = "DHTD_LEAF_SET", value_name = "L")]
-    pub leaf_set: Option<usize>,
+    pub leaf_set: Option<String>,
     /// Pastry: bits of a digit, b in the paper; the same at every node of a cluster [default: 4]
     #[arg(long, env = "DHTD_DIGIT_BITS", value_name = "B")]
-    pub digit_bits: Option<u32>,
+    pub digit_bits: Option<String>,
 }
 
 /// Kelips' own settings, a table `[kelips]` in the file.
-#[derive(Args, Deserialize, Clone, Debug, Default)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Args, Debug)]
 pub struct KelipsOptions {
     /// Kelips: affinity groups, about the square root of the number of nodes; fixed when the ring starts [default: 2]
     #[arg(long, env = "DHTD_GROUPS", value_name = "K")]
-    pub groups: Option<u32>,
+    pub groups: Option<String>,
     /// Kelips: contacts kept in each other group [default: 2]
     #[arg(long, env = "DHTD_CONTACTS", value_name = "C")]
-    pub contacts: Option<usize>,
+    pub contacts: Option<String>,
     /// Kelips: time between two rounds of gossip [default: 500ms]
-    #[arg(long, env = "DHTD_GOSSIP_PERIOD", value_parser = humantime::parse_duration, value_name = "DURATION")]
-    #[serde(with = "humantime_serde")]
-    pub gossip_period: Option<Duration>,
-}
-
-/// How lookups find their way.
-#[derive(ValueEnum, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
-#[serde(rename_all = "lowercase")]
-pub enum Routing {
-    /// This node asks one node after the other.
-    Iterative,
-    /// Each node passes the query on to the next: about half the time over long links.
-    Recursive,
+    #[arg(long, env = "DHTD_GOSSIP_PERIOD", value_name = "DURATION")]
+    pub gossip_period: Option<String>,
 }
 
 /// What a polite signal means.
-#[derive(ValueEnum, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OnSigterm {
     /// Hand every record over, then go for good.
     Leave,
@@ -179,79 +176,10 @@ pub enum OnSigterm {
 }
 
 /// Form of the log.
-#[derive(ValueEnum, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {
     /// For people.
     Text,
     /// One object a line.
     Json,
-}
-
-/// `join = "a:1"` and `join = ["a:1", "b:2"]` are both fine.
-fn one_or_many<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
-    }
-    Ok(Some(match OneOrMany::deserialize(from)? {
-        OneOrMany::One(one) => one.split(',').map(|part| part.trim().to_owned()).collect(),
-        OneOrMany::Many(many) => many,
-    }))
-}
-
-impl Options {
-    /// Reads a TOML file. Errors name the file, the line and the key.
-    pub fn from_file(path: &Path) -> Result<Self, Fatal> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Fatal::config(format!("cannot read the configuration {}: {error}", path.display())))?;
-        toml::from_str(&text)
-            .map_err(|error| Fatal::config(format!("in the configuration {}: {error}", path.display())))
-    }
-
-    /// What is set here, else what is set in `below`.
-    #[must_use]
-    pub fn over(self, below: Options) -> Options {
-        macro_rules! first {
-            ($($field:ident),*) => { Options {
-                $($field: self.$field.or(below.$field),)*
-                chord: ChordOptions {
-                    successors: self.chord.successors.or(below.chord.successors),
-                    stabilize_period: self.chord.stabilize_period.or(below.chord.stabilize_period),
-                    fix_fingers_period: self.chord.fix_fingers_period.or(below.chord.fix_fingers_period),
-                },
-                pastry: PastryOptions {
-                    leaf_set: self.pastry.leaf_set.or(below.pastry.leaf_set),
-                    digit_bits: self.pastry.digit_bits.or(below.pastry.digit_bits),
-                },
-                kelips: KelipsOptions {
-                    groups: self.kelips.groups.or(below.kelips.groups),
-                    contacts: self.kelips.contacts.or(below.kelips.contacts),
-                    gossip_period: self.kelips.gossip_period.or(below.kelips.gossip_period),
-                },
-            } };
-        }
-        first!(
-            protocol,
-            listen,
-            http,
-            advertise,
-            join,
-            join_timeout,
-            cluster,
-            data_dir,
-            id,
-            id_bits,
-            replicas,
-            value_limit,
-            routing,
-            lost_majority_after,
-            on_sigterm,
-            leave_timeout,
-            log_format,
-            dev_latency
-        )
-    }
 }

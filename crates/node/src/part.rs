@@ -2,7 +2,7 @@
 
 use crate::shared::Shared;
 use overlay::RingId;
-use replica::{Holding, Holdings, Learner, Role, Set};
+use replica::{Holding, Holdings, Learner, Member, Need, Service, Set};
 use ring::{Id, Range};
 use wire::records::{NotPrimary, Outcome, Reason};
 
@@ -23,24 +23,44 @@ impl Primary {
         let Some(holding) = holdings.find(id) else {
             return Err(Outcome::NotPrimary(NotPrimary { primary: None, range: None }));
         };
-        match &holding.role {
-            Role::Primary { .. } if holding.fenced => Err(unavailable("the range is about to change hands")),
-            Role::Primary { .. } if !holding.missing.is_empty() => Err(unavailable(&missing(holding))),
-            Role::Primary { learners, .. } => Ok(Self {
+        match holding.service() {
+            Service::Serves(learners) => Ok(Self {
                 ring: shared.ring(),
                 range: holding.range,
                 set: holding.set.clone(),
-                learners: learners.clone(),
+                learners: learners.to_vec(),
             }),
-            Role::TakingOver if !holding.missing.is_empty() => Err(unavailable(&missing(holding))),
-            Role::TakingOver => Err(unavailable("the range is changing hands")),
-            Role::Member | Role::Newcomer | Role::Outside if !holding.missing.is_empty() => {
-                Err(unavailable(&missing(holding)))
-            }
-            Role::Member | Role::Newcomer | Role::Outside => {
+            Service::Fenced => Err(unavailable("the range is about to change hands")),
+            Service::TakingOver => Err(unavailable("the range is changing hands")),
+            Service::Missing => Err(unavailable(&missing(holding))),
+            Service::Elsewhere => {
                 let primary = Some(holding.set.primary().peer.clone());
                 Err(Outcome::NotPrimary(NotPrimary { primary, range: Some(holding.range) }))
             }
+        }
+    }
+}
+
+/// What to answer to a write of `id`, if its primary or too many of its holders take none. While a majority takes some the
+/// range is about to get a primary that does.
+pub(crate) fn takes_no_write(shared: &Shared, holdings: &Holdings, id: Id, need: Need) -> Option<Outcome> {
+    let holding = holdings.find(id)?;
+    let own = shared.is_read_only();
+    let all = holding.set.members.len();
+    let writers = all - holding.missing.len() - holding.read_only.len();
+    let moves = writers >= holding.set.majority();
+    match own {
+        Some(why) if moves => Some(unavailable(&format!("the key's owner is read-only: {why}"))),
+        // Those that do not answer now may be back in time.
+        None if holding.read_only.is_empty() || all - holding.read_only.len() >= need.of(all) => None,
+        _ => {
+            let message = format!(
+                "{} of the {all} copies of this range are on nodes that are read-only: {}; make room on their disks and \
+                 restart them",
+                holding.read_only.len(),
+                names(&holding.read_only)
+            );
+            Some(Outcome::Unavailable { reason: Reason::ReadOnly, message, outcome_unknown: false })
         }
     }
 }
@@ -51,12 +71,15 @@ pub(crate) fn unavailable(message: &str) -> Outcome {
 }
 
 fn missing(holding: &Holding) -> String {
-    let names: Vec<String> =
-        holding.missing.iter().map(|member| format!("{} at {}", member.peer.id, member.peer.addr)).collect();
     format!(
         "{} of the {} copies of this range are on nodes that do not answer: {}",
-        names.len(),
+        holding.missing.len(),
         holding.set.members.len(),
-        names.join(", ")
+        names(&holding.missing)
     )
+}
+
+fn names(members: &[Member]) -> String {
+    let name = |member: &Member| format!("{} at {}", member.peer.id, member.peer.addr);
+    members.iter().map(name).collect::<Vec<_>>().join(", ")
 }

@@ -8,21 +8,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use overlay::Failure;
-use replica::{Member, QuorumState, ReadQuorum, WriteQuorum};
+use replica::{Conclusion, Member, Need, QuorumState, ReadQuorum, Readings, WriteQuorum};
 use ring::{Id, Range};
 use store::{Put, Record, StoreError, Version};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
-use wire::records::{Ack, Condition, NewerSet, Operation, Outcome, ReadReply, Reason, StoreReply};
+use wire::records::{Ack, Condition, Consistency, NewerSet, Operation, Outcome, ReadReply, Reason, StoreReply};
 
 use crate::inbox::Input;
-use crate::part::{Primary, unavailable};
+use crate::part::{Primary, takes_no_write, unavailable};
 use crate::pointers::announce_key;
 use crate::shared::Shared;
 use crate::time::wall_ms;
+use crate::{doubts, hints, trouble};
 
 /// How long a copy may take before its holder counts as silent for this operation.
 pub(crate) const COPY_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// A record that came from elsewhere waits so long for the key's writes.
+const SECURE_TIMEOUT: Duration = Duration::from_secs(4);
 /// A write that keeps meeting newer versions gives up; each round moves this node's clock past them.
 const ROUNDS_MAX: usize = 8;
 
@@ -30,14 +33,27 @@ const ROUNDS_MAX: usize = 8;
 /// Nobody waits for the answer after `deadline`.
 pub(crate) async fn execute(shared: &Arc<Shared>, operation: Operation, deadline: Instant) -> Outcome {
     match operation {
-        Operation::Get { key } => read(shared, key).await,
-        Operation::Put { key, value, ttl_ms, condition } => {
+        Operation::Get { key, consistency } => {
+            read(shared, key, need(consistency, shared.config.read_quorum), deadline).await
+        }
+        Operation::Put { key, value, ttl_ms, condition, consistency } => {
             let expires_at_ms = ttl_ms.map(|ttl_ms| wall_ms().saturating_add(ttl_ms));
-            tracked(shared, Change { key, value: Some(value), expires_at_ms, condition, deadline }).await
+            let need = need(consistency, shared.config.write_quorum);
+            tracked(shared, Change { key, value: Some(value), expires_at_ms, condition, need, deadline }).await
         }
-        Operation::Delete { key, condition } => {
-            tracked(shared, Change { key, value: None, expires_at_ms: None, condition, deadline }).await
+        Operation::Delete { key, condition, consistency } => {
+            let need = need(consistency, shared.config.write_quorum);
+            tracked(shared, Change { key, value: None, expires_at_ms: None, condition, need, deadline }).await
         }
+    }
+}
+
+fn need(consistency: Consistency, configured: Need) -> Need {
+    match consistency {
+        Consistency::Default => configured,
+        Consistency::One => Need::Copies(1),
+        Consistency::Quorum => Need::Majority,
+        Consistency::All => Need::All,
     }
 }
 
@@ -48,6 +64,7 @@ struct Change {
     value: Option<Bytes>,
     expires_at_ms: Option<u64>,
     condition: Option<Condition>,
+    need: Need,
     deadline: Instant,
 }
 
@@ -77,7 +94,9 @@ async fn tracked(shared: &Arc<Shared>, change: Change) -> Outcome {
 async fn write(shared: &Arc<Shared>, change: Change) -> Outcome {
     let place = shared.place_of(&change.key);
     // A write that waited until its caller gave up must not overwrite what was written since.
-    let Ok(_ordered) = timeout_at(change.deadline, shared.locks.lock(place)).await else {
+    let ordered = timeout_at(change.deadline, shared.locks.lock(place)).await;
+    // Nor may one that slept with its process: what was written and deleted since may be forgotten by now.
+    let (Ok(_ordered), true) = (ordered, Instant::now() < change.deadline) else {
         return unavailable("earlier writes of this key took too long");
     };
     let mut above = None;
@@ -96,7 +115,7 @@ async fn write(shared: &Arc<Shared>, change: Change) -> Outcome {
         };
         let version = record.version;
         sent = true;
-        match replicate(shared, &primary, record, durable).await {
+        match replicate(shared, &primary, record, durable, change.need).await {
             Replicated::Done(acks) if change.value.is_some() => {
                 return Outcome::Put { version, acks, id: shared.id_of(&change.key) };
             }
@@ -129,13 +148,17 @@ async fn write_here(shared: &Shared, change: &Change, place: Id, above: Option<V
         Ok(primary) => primary,
         Err(outcome) => return Ok(Here::Answer(outcome)),
     };
+    if let Some(outcome) = takes_no_write(shared, &holdings, place, change.need) {
+        return Ok(Here::Answer(outcome));
+    }
     let current = shared.store.get(&change.key)?;
     if let Some(current) = change.refused_by(current.as_ref()) {
         return Ok(Here::Answer(Outcome::ConditionFailed { current }));
     }
     let was_live = current.as_ref().is_some_and(|record| record.is_live(wall_ms()));
-    let version = shared.versions.next(wall_ms(), above.max(current.map(|record| record.version)));
+    let version = shared.versions.next(primary.set.number, wall_ms(), above.max(current.map(|record| record.version)));
     let record = change.record(version);
+    shared.doubts.raise(&holdings, place, &record.key, version);
     match shared.store.put(record.clone()).await? {
         Put::Stored { durable } => {
             if was_live != record.value.is_some() {
@@ -160,11 +183,19 @@ pub(crate) enum Replicated {
     },
 }
 
-/// Sends a record that is stored here to every other member and learner; done with a majority and every learner.
-/// What is still under way then goes on behind the answer.
-pub(crate) async fn replicate(shared: &Arc<Shared>, primary: &Primary, record: Record, durable: bool) -> Replicated {
+/// Sends a record that is stored here to every other member and learner; done with as many as are needed and every
+/// learner. What is still under way then goes on behind the answer.
+pub(crate) async fn replicate(
+    shared: &Arc<Shared>,
+    primary: &Primary,
+    record: Record,
+    durable: bool,
+    need: Need,
+) -> Replicated {
     let me = shared.member();
-    let mut quorum = WriteQuorum::new(&primary.set, primary.learners.iter().map(|learner| learner.member.clone()));
+    let (key, version) = (record.key.clone(), record.version);
+    let learners = primary.learners.iter().map(|learner| learner.member.clone());
+    let mut quorum = WriteQuorum::new(&primary.set, learners, need);
     let mut state = quorum.on_ack(&me, durable);
     let targets: Vec<(Member, bool)> = primary
         .set
@@ -181,21 +212,31 @@ pub(crate) async fn replicate(shared: &Arc<Shared>, primary: &Primary, record: R
         let (range, number, ring) = (primary.range, primary.set.number, primary.ring);
         shared.clone().tasks.spawn(async move {
             let to = shared.as_now(&member);
-            let result = shared.peers.store(&to, ring, number, record, COPY_TIMEOUT).await;
-            let answer = match result {
-                Ok(reply) => CopyAnswer::Reply(reply),
-                Err(failure) => {
-                    shared.inbox.tell(Input::Evidence { peer: to.peer, result: Err(failure) });
-                    missed(&shared, range, number, &member, learner).await
+            let result = shared.peers.store(&to, ring, number, record.clone(), COPY_TIMEOUT).await;
+            let failure = match result {
+                Ok(reply) => {
+                    let _ = answers_in.send((member, CopyAnswer::Reply(reply)));
+                    return;
                 }
+                Err(failure) => failure,
             };
-            let _ = answers_in.send((member, answer));
+            shared.inbox.tell(Input::Evidence { peer: to.peer, result: Err(failure) });
+            let answer = missed(&shared, range, number, &member, learner).await;
+            let _ = answers_in.send((member.clone(), answer));
+            if !learner {
+                hints::leave_with_stand_in(&shared, member, number, record).await;
+            }
         });
     }
     drop(answers_in);
     loop {
         match state {
-            QuorumState::Done => return Replicated::Done(acks(&quorum)),
+            QuorumState::Done => {
+                if quorum.needed() >= primary.set.majority() {
+                    shared.doubts.settle(&key, version);
+                }
+                return Replicated::Done(acks(&quorum));
+            }
             QuorumState::Failed => {
                 return Replicated::Failed { answered: quorum.answered(), needed: quorum.needed() };
             }
@@ -252,14 +293,14 @@ async fn adopt(shared: &Shared, primary: &Primary, member: &Member, key: &Bytes,
     let to = shared.as_now(member);
     let reply = shared.peers.read(&to, primary.ring, primary.set.number, key.clone(), Some(have), COPY_TIMEOUT).await;
     if let Ok(ReadReply::Record(record)) = reply {
-        shared.versions.observe(record.version);
-        if let Err(error) = shared.store.put(record).await {
-            tracing::warn!(%error, "a newer version could not be taken over");
+        shared.versions.observe(record.version, wall_ms());
+        if let Err(error) = doubts::put(shared, record).await {
+            trouble::of_store(&error.to_string());
         }
     }
 }
 
-async fn read(shared: &Arc<Shared>, key: Bytes) -> Outcome {
+async fn read(shared: &Arc<Shared>, key: Bytes, need: Need, deadline: Instant) -> Outcome {
     let place = shared.place_of(&key);
     let (primary, own) = {
         let holdings = shared.holdings.read().await;
@@ -267,28 +308,48 @@ async fn read(shared: &Arc<Shared>, key: Bytes) -> Outcome {
             Ok(primary) => primary,
             Err(outcome) => return outcome,
         };
-        match shared.store.get(&key) {
+        match Own::of(shared, &primary, &key) {
             Ok(own) => (primary, own),
             Err(error) => return broken(&error.to_string()),
         }
     };
-    let gathered = match gather(shared, &primary, &key, own).await {
+    let (newest, conclusion) = match gather(shared, &primary, &key, own, need).await {
         Ok(gathered) => gathered,
         Err(outcome) => return outcome,
     };
-    match gathered.newest {
-        Some(record) if !gathered.on_majority => {
-            // Whoever reads it next must not read less (Attiya, Bar-Noy, Dolev 1995): write it back first.
+    match newest {
+        Some(record) if conclusion.write_back => {
             let owned = Arc::clone(shared);
-            let task = shared.tasks.spawn(async move { write_back(&owned, place, record).await });
+            let task = shared.tasks.spawn(async move { write_back(&owned, place, record, deadline).await });
             match task.await {
                 Ok(Ok(record)) => found(shared, record),
                 Ok(Err(outcome)) => outcome,
                 Err(error) => broken(&error.to_string()),
             }
         }
-        Some(record) => found(shared, record),
+        Some(record) => {
+            repair(shared, &primary, &record, conclusion.behind);
+            found(shared, record)
+        }
         None => Outcome::Absent,
+    }
+}
+
+/// Those that answered with less are sent what is newer, behind the answer to the reader.
+fn repair(shared: &Arc<Shared>, primary: &Primary, record: &Record, behind: Vec<Member>) {
+    for member in behind {
+        let (shared, record) = (Arc::clone(shared), record.clone());
+        let (number, ring) = (primary.set.number, primary.ring);
+        metrics::counter!("dhtd_read_repairs_total").increment(1);
+        shared.clone().tasks.spawn(async move {
+            if member.is(&shared.member()) {
+                shared.versions.observe(record.version, wall_ms());
+                let _ = doubts::put(&shared, record).await;
+            } else {
+                let to = shared.as_now(&member);
+                let _ = shared.peers.store(&to, ring, number, record, COPY_TIMEOUT).await;
+            }
+        });
     }
 }
 
@@ -304,43 +365,66 @@ fn found(shared: &Shared, record: Record) -> Outcome {
     }
 }
 
-struct Gathered {
-    newest: Option<Record>,
-    on_majority: bool,
+/// What the primary itself has of a key.
+struct Own {
+    record: Option<Record>,
+    /// A newcomer may be without it.
+    doubted: bool,
 }
 
-/// Asks the other members until a majority has answered, this primary included.
+impl Own {
+    /// Looked for while nobody becomes a newcomer, or none any more.
+    fn of(shared: &Shared, primary: &Primary, key: &Bytes) -> Result<Self, StoreError> {
+        let record = shared.store.get(key)?;
+        // Afterwards: a version is doubted before it is put.
+        let doubted = !primary.learners.is_empty() && shared.doubts.any_about(key);
+        Ok(Self { record, doubted })
+    }
+}
+
+/// Asks the other members until as many have answered as are needed, this primary included: no more than that at first,
+/// one more whenever one fails, or takes longer than is usual. The newest record, and what the answers come to.
 async fn gather(
     shared: &Arc<Shared>,
     primary: &Primary,
     key: &Bytes,
-    own: Option<Record>,
-) -> Result<Gathered, Outcome> {
+    own: Own,
+    need: Need,
+) -> Result<(Option<Record>, Conclusion<Version>), Outcome> {
     let me = shared.member();
-    let have = own.as_ref().map(|record| record.version);
-    let mut quorum = ReadQuorum::new(&primary.set);
+    let have = own.record.as_ref().map(|record| record.version);
+    let mut quorum = ReadQuorum::new(&primary.set, need);
     let mut state = quorum.on_answer(&me);
     let (answers_in, mut answers) = mpsc::unbounded_channel();
-    if state == QuorumState::Pending {
-        for member in primary.set.members.iter().filter(|member| !member.is(&me)).cloned() {
-            let (shared, key, answers_in) = (Arc::clone(shared), key.clone(), answers_in.clone());
-            let (number, ring) = (primary.set.number, primary.ring);
-            tokio::spawn(async move {
-                let to = shared.as_now(&member);
-                let result = shared.peers.read(&to, ring, number, key, have, COPY_TIMEOUT).await;
-                if let Err(failure) = &result {
-                    shared.inbox.tell(Input::Evidence { peer: to.peer, result: Err(failure.clone()) });
-                }
-                let _ = answers_in.send((member, result));
-            });
-        }
-    }
-    drop(answers_in);
-    let mut newest = own;
-    let mut versions = vec![have];
+    let ask = |member: Member| {
+        let (shared, key, answers_in) = (Arc::clone(shared), key.clone(), answers_in.clone());
+        let (number, ring) = (primary.set.number, primary.ring);
+        tokio::spawn(async move {
+            let (to, begun) = (shared.as_now(&member), Instant::now());
+            let result = shared.peers.read(&to, ring, number, key, have, COPY_TIMEOUT).await;
+            match &result {
+                Ok(_) => shared.hedge.answered(begun.elapsed()),
+                Err(failure) => shared.inbox.tell(Input::Evidence { peer: to.peer, result: Err(failure.clone()) }),
+            }
+            let _ = answers_in.send((member, result));
+        });
+    };
+    let mut others = quickest_first(shared, primary, &me);
+    let first = others.len().min(quorum.needed() - quorum.answered());
+    others.drain(..first).for_each(&ask);
+    let mut newest = own.record;
+    let mut readings = Readings::default();
+    readings.on_answer(&me, have);
     while state == QuorumState::Pending {
-        let Some((member, result)) = answers.recv().await else {
-            break;
+        let patience = tokio::time::sleep(shared.hedge.patience());
+        let (member, result) = tokio::select! {
+            biased;
+            Some(answer) = answers.recv() => answer,
+            () = patience, if !others.is_empty() => {
+                metrics::counter!("dhtd_hedged_reads_total").increment(1);
+                others.drain(..1).for_each(&ask);
+                continue;
+            }
         };
         state = match result {
             Ok(ReadReply::NewerSet(NewerSet { range, set })) => {
@@ -348,8 +432,8 @@ async fn gather(
                 return Err(unavailable("the range has changed hands"));
             }
             Ok(reply) => {
-                versions.push(match reply {
-                    ReadReply::Absent => None,
+                let version = match reply {
+                    ReadReply::Absent | ReadReply::NewerSet(_) => None,
                     ReadReply::Version(version) => Some(version),
                     ReadReply::Record(record) => {
                         let version = record.version;
@@ -358,61 +442,82 @@ async fn gather(
                         }
                         Some(version)
                     }
-                    ReadReply::NewerSet(_) => None,
-                });
+                };
+                readings.on_answer(&member, version);
                 quorum.on_answer(&member)
             }
-            Err(_) => quorum.on_failure(&member),
+            Err(_) => {
+                others.drain(..others.len().min(1)).for_each(&ask);
+                quorum.on_failure(&member)
+            }
         };
     }
     if state != QuorumState::Done {
-        let (answered, needed) = (quorum.answered(), primary.set.majority());
+        let (answered, needed) = (quorum.answered(), quorum.needed());
         return Err(unavailable(&format!("{answered} of the {needed} copies that a read needs answered")));
     }
-    let version = newest.as_ref().map(|record| record.version);
-    let holders = versions.iter().filter(|held| **held == version).count();
-    Ok(Gathered { newest, on_majority: holders >= primary.set.majority() })
+    Ok((newest, readings.conclude(&primary.set, own.doubted, need)))
+}
+
+/// The other members, those that answer soonest first, those that are known to be down last.
+fn quickest_first(shared: &Shared, primary: &Primary, me: &Member) -> Vec<Member> {
+    let view = shared.view();
+    let mut others: Vec<Member> = primary.set.members.iter().filter(|member| !member.is(me)).cloned().collect();
+    others.sort_by_key(|member| match view.peer(member.peer.id) {
+        Some(known) => (!known.alive, known.rtt),
+        None => (false, None),
+    });
+    others
 }
 
 /// Sees to it that a record, or a newer one of its key, is on a majority of the set that this node is the primary of.
 pub(crate) async fn secure(shared: &Arc<Shared>, record: Record) -> Result<(), Outcome> {
     let place = shared.place_of(&record.key);
-    let held = {
+    let (own, primary) = {
         let holdings = shared.holdings.read().await;
         let primary = Primary::of(shared, &holdings, place)?;
-        shared.store.get(&record.key).map_err(|error| broken(&error.to_string()))?.map(|held| (primary, held))
+        (Own::of(shared, &primary, &record.key).map_err(|error| broken(&error.to_string()))?, primary)
     };
-    if let Some((primary, held)) = held
-        && held.version >= record.version
-    {
-        let gathered = gather(shared, &primary, &record.key, Some(held.clone())).await?;
-        if gathered.on_majority {
-            return Ok(());
+    let known = own.record.as_ref().is_some_and(|held| held.version >= record.version);
+    let record = if known {
+        match gather(shared, &primary, &record.key, own, Need::Majority).await? {
+            (_, conclusion) if conclusion.safe => return Ok(()),
+            (newest, _) => newest.unwrap_or(record),
         }
-        return write_back(shared, place, gathered.newest.unwrap_or(held)).await.map(|_| ());
-    }
-    write_back(shared, place, record).await.map(|_| ())
+    } else {
+        record
+    };
+    write_back(shared, place, record, Instant::now() + SECURE_TIMEOUT).await.map(|_| ())
 }
 
-/// Brings a record, version unchanged, to a majority of the set that this node is the primary of.
-pub(crate) async fn write_back(shared: &Arc<Shared>, place: Id, record: Record) -> Result<Record, Outcome> {
-    let _ordered = shared.locks.lock(place).await;
-    shared.versions.observe(record.version);
+/// Brings a record, version unchanged, to a majority of the set that this node is the primary of. Nobody waits for it
+/// after `deadline`.
+async fn write_back(shared: &Arc<Shared>, place: Id, record: Record, deadline: Instant) -> Result<Record, Outcome> {
+    let Ok(_ordered) = timeout_at(deadline, shared.locks.lock(place)).await else {
+        return Err(unavailable("earlier writes of this key took too long"));
+    };
+    shared.versions.observe(record.version, wall_ms());
     let (primary, record, durable) = {
         let holdings = shared.holdings.read().await;
         let primary = Primary::of(shared, &holdings, place)?;
-        let stored = shared.store.put(record.clone()).await.map_err(|error| broken(&error.to_string()))?;
-        match stored {
-            Put::Stored { durable } => (primary, record, durable),
+        shared.doubts.raise(&holdings, place, &record.key, record.version);
+        let held = || shared.store.get(&record.key);
+        match shared.store.put(record.clone()).await {
+            Ok(Put::Stored { durable }) => (primary, record, durable),
             // A later write overtook it: that one is the newest now, and has brought itself to a majority or will be.
-            Put::Superseded(_) => match shared.store.get(&record.key) {
+            Ok(Put::Superseded(_)) => match held() {
                 Ok(Some(newer)) => (primary, newer, shared.store.is_durable()),
                 Ok(None) => return Err(unavailable("the record is being erased")),
                 Err(error) => return Err(broken(&error.to_string())),
             },
+            // A disk that takes no more writes may have it already.
+            Err(error) => match held() {
+                Ok(Some(newest)) if newest.version >= record.version => (primary, newest, shared.store.is_durable()),
+                _ => return Err(broken(&error.to_string())),
+            },
         }
     };
-    match replicate(shared, &primary, record.clone(), durable).await {
+    match replicate(shared, &primary, record.clone(), durable, Need::Majority).await {
         Replicated::Done(_) => Ok(record),
         Replicated::Superseded(member, _) => {
             adopt(shared, &primary, &member, &record.key, record.version).await;
@@ -435,7 +540,7 @@ fn unknown(why: &str) -> Outcome {
 
 /// This node's own store does not do its part.
 pub(crate) fn broken(why: &str) -> Outcome {
-    tracing::error!(why, "an operation failed on this node's store");
+    trouble::of_store(why);
     Outcome::Unavailable {
         reason: Reason::Unreachable,
         message: format!("the owner's store failed: {why}"),

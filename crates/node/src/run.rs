@@ -14,9 +14,9 @@ use crate::protocols::Configured;
 use crate::services::Services;
 use crate::shared::Shared;
 use crate::time::{Monotonic, wall_ms};
-use crate::{http, identity, pointers, resolve, strays};
+use crate::{deletions, hints, http, identity, pointers, quarantine, resolve, strays, trouble};
 use overlay::{Departure, Node, NodeConfig, Settings, Start, State, View};
-use replica::Control;
+use replica::{Control, Need};
 use ring::Places;
 use store::Store;
 use tokio::net::TcpListener;
@@ -59,7 +59,10 @@ pub(crate) async fn run<P: Configured>(config: Config) -> Result<(), Fatal> {
     let leave_timeout = running.shared.config.leave_timeout;
     let handed_over = tokio::select! {
         result = depart(&running, departure) => result?,
-        () = signals.next() => return Err(Fatal::other("ended at once by a second signal; records that were not handed over go with it")),
+        () = signals.next() => return Err(Fatal::other(match departure {
+            Departure::Leave => "ended at once by a second signal: records that were not handed over go with it, unless they are on its disk",
+            Departure::Stop => "ended at once by a second signal, before its neighbours were told: what is on its disk is as it was",
+        })),
         () = tokio::time::sleep(leave_timeout + DEPART_TIMEOUT * 2) => return Err(Fatal::other("the departure took too long; ended anyway")),
     };
     conclude(&running.shared, handed_over).await
@@ -91,6 +94,7 @@ async fn start<P: Configured>(config: Config) -> Result<Running, Fatal> {
     let view =
         View { me: remembered.me.clone(), state: State::Searching, ring: None, shares: Vec::new(), known: Vec::new() };
     let shared = Shared::new(config, (places, P::POINTERS), time, store, calls, inbox, view);
+    quarantine::recall(&shared).await;
     let (driver, protocol, standing) = Driver::new(Arc::clone(&shared), node, control, inbox_reader, remembered.ring);
     let seeds = resolve::seeds(&shared.config.join).await;
     tokio::spawn(driver.run(Start {
@@ -111,6 +115,8 @@ async fn start<P: Configured>(config: Config) -> Result<Running, Fatal> {
     }
     tokio::spawn(strays::run(Arc::clone(&shared)));
     tokio::spawn(expire(Arc::clone(&shared)));
+    tokio::spawn(deletions::run(Arc::clone(&shared)));
+    tokio::spawn(hints::run(Arc::clone(&shared)));
     if P::POINTERS {
         tokio::spawn(pointers::announce_keys(Arc::clone(&shared)));
     }
@@ -155,10 +161,23 @@ fn settings<P: Configured>(config: &Config) -> Settings {
         ("id_bits".to_owned(), config.space.bits().to_string()),
         ("protocol".to_owned(), config.protocol.clone()),
         ("replicas".to_owned(), config.replicas.to_string()),
+        ("write_quorum".to_owned(), quorum(config.write_quorum)),
+        ("read_quorum".to_owned(), quorum(config.read_quorum)),
+        ("clock_drift_max".to_owned(), humantime::format_duration(config.clock_drift_max).to_string()),
+        ("tombstone_grace".to_owned(), humantime::format_duration(config.tombstone_grace).to_string()),
     ];
     settings.extend(own);
     settings.sort();
     Settings(settings)
+}
+
+/// As it is configured.
+fn quorum(need: Need) -> String {
+    match need {
+        Need::Majority => "majority".to_owned(),
+        Need::All => "all".to_owned(),
+        Need::Copies(copies) => copies.to_string(),
+    }
 }
 
 fn control_config(config: &Config) -> replica::Config {
@@ -167,6 +186,7 @@ fn control_config(config: &Config) -> replica::Config {
         lost_majority_after: config.lost_majority_after,
         stopped_for: Duration::from_secs(600),
         refresh_period: Duration::from_secs(4),
+        repair_period: config.repair_period,
     }
 }
 
@@ -309,7 +329,8 @@ async fn hand_over(shared: &Arc<Shared>) -> HandedOver {
         }
         let mut strays = 0;
         if progress.remaining == 0 {
-            strays = strays::sweep(shared).await.unwrap_or(u64::MAX);
+            let keys = shared.store.stats().keys;
+            strays = strays::sweep(shared).await.map_or(u64::MAX, |left| left.unwrap_or(keys));
             if strays == 0 {
                 return HandedOver::All;
             }
@@ -353,7 +374,7 @@ async fn expire(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(EXPIRE_EVERY).await;
         if let Err(error) = shared.store.expire(wall_ms(), EXPIRE_BATCH).await {
-            tracing::warn!(%error, "expired records could not be removed");
+            trouble::of_store(&error.to_string());
         }
     }
 }

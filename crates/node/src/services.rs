@@ -4,23 +4,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::{Addr, Envelope, LocateError, Refusal, State};
+use overlay::{Addr, Envelope, LocateError, Peer, Refusal, State};
 use replica::Member;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transport::v1::{
-    AdminJoinRequest, AdminJoinResponse, LeaveRequest, LeaveResponse, LookupRequest, LookupResponse, NeighboursRequest,
-    NeighboursResponse, StatusRequest, StatusResponse, TableRequest, TableResponse, lookup_request,
+    AdminJoinRequest, AdminJoinResponse, ExplainRequest, ExplainResponse, LeaveRequest, LeaveResponse, LookupRequest,
+    LookupResponse, NeighboursRequest, NeighboursResponse, StatusRequest, StatusResponse, TableRequest, TableResponse,
+    VerifyRequest, lookup_request,
 };
-use transport::{AdminService, Health, KvError, KvService, PeerService, Server, Status, Traffic};
+use transport::{AdminService, Health, KvError, KvService, PeerService, Server, Status, Traffic, Verified};
 use wire::records::{self, Outcome, Reason};
 use wire::{WireForm, WireProtocol};
 
 use crate::driver::{Looked, ProtocolInbox, ProtocolInput, Standing};
 use crate::shared::Shared;
-use crate::{admin, calls, holder, kv, primary, resolve};
+use crate::{admin, calls, explain, holder, kv, primary, resolve, time, verify};
 
 /// How long `dht join` waits for the other ring's node to answer.
 const MEET_WITHIN: Duration = Duration::from_secs(3);
@@ -83,7 +84,7 @@ impl<P: WireProtocol> Services<P> {
         if holder == self.shared.store.number() { Ok(()) } else { Err(Refusal::Gone) }
     }
 
-    async fn look(&self) -> Result<Looked, Status> {
+    async fn looked(&self) -> Result<Looked, Status> {
         let (reply, answer) = oneshot::channel();
         let busy = || Status::resource_exhausted("too many requests wait for this node's overlay; try again");
         self.protocol.requests.try_send(ProtocolInput::Look(reply)).map_err(|_| busy())?;
@@ -112,6 +113,10 @@ impl<P: WireProtocol + Send + Sync + 'static> PeerService<P> for Services<P> {
 
     fn traffic(&self) -> &Traffic {
         self.shared.peers.traffic()
+    }
+
+    fn heard_clock(&self, from: &Peer, wall_ms: u64) {
+        self.shared.clocks.heard(from, wall_ms, time::wall_ms());
     }
 
     async fn control(
@@ -144,6 +149,36 @@ impl<P: WireProtocol + Send + Sync + 'static> PeerService<P> for Services<P> {
         holder::read(&self.shared, request.number, &request.key, request.have).await
     }
 
+    async fn hint(&self, _: Member, envelope: Envelope, request: records::Hint) -> Result<bool, Refusal> {
+        self.meant(&envelope)?;
+        Ok(self.shared.hints.keep(request.member, request.number, request.record))
+    }
+
+    async fn look(&self, _: Member, envelope: Envelope, request: records::Look) -> Result<records::LookReply, Refusal> {
+        self.meant(&envelope)?;
+        holder::look(&self.shared, &request.key).await
+    }
+
+    async fn digest(
+        &self,
+        from: Member,
+        envelope: Envelope,
+        request: records::Digest,
+    ) -> Result<records::DigestReply, Refusal> {
+        self.meant_store(&envelope, request.holder)?;
+        holder::digest(&self.shared, &from, request).await
+    }
+
+    async fn forget(
+        &self,
+        _: Member,
+        envelope: Envelope,
+        request: records::Forget,
+    ) -> Result<records::ForgetReply, Refusal> {
+        self.meant_store(&envelope, request.holder)?;
+        holder::forget(&self.shared, request).await
+    }
+
     async fn list(
         &self,
         from: Member,
@@ -161,17 +196,17 @@ impl<P: WireProtocol + Send + Sync + 'static> PeerService<P> for Services<P> {
         request: records::Fetch,
     ) -> Result<records::FetchReply, Refusal> {
         self.meant_store(&envelope, request.holder)?;
-        holder::fetch(&self.shared, &request.keys)
+        holder::fetch(&self.shared, request).await
     }
 
     async fn offer(
         &self,
-        _: Member,
+        from: Member,
         envelope: Envelope,
         request: records::Offer,
     ) -> Result<records::OfferReply, Refusal> {
         self.meant(&envelope)?;
-        holder::offer(&self.shared, request.entries, request.records).await
+        holder::offer(&self.shared, &from, request).await
     }
 }
 
@@ -183,7 +218,7 @@ impl<P: WireProtocol + Send + Sync + 'static> KvService for Services<P> {
 
 impl<P: WireProtocol + Send + Sync + 'static> AdminService for Services<P> {
     async fn status(&self, _: StatusRequest) -> Result<StatusResponse, Status> {
-        let looked = self.look().await?;
+        let looked = self.looked().await?;
         Ok(admin::status(&self.shared, &self.http, looked).await)
     }
 
@@ -211,18 +246,27 @@ impl<P: WireProtocol + Send + Sync + 'static> AdminService for Services<P> {
     }
 
     async fn table(&self, _: TableRequest) -> Result<TableResponse, Status> {
-        let looked = self.look().await?;
+        let looked = self.looked().await?;
         Ok(TableResponse { me: Some(self.shared.me().to_message()), table: Some(looked.table) })
     }
 
     async fn neighbours(&self, _: NeighboursRequest) -> Result<NeighboursResponse, Status> {
-        let looked = self.look().await?;
+        let looked = self.looked().await?;
         Ok(admin::neighbours(&self.shared, &looked.neighbours))
     }
 
     async fn leave(&self, _: LeaveRequest) -> Result<LeaveResponse, Status> {
         self.told_to_leave.notify_one();
         Ok(LeaveResponse { me: Some(self.shared.me().to_message()) })
+    }
+
+    async fn explain(&self, request: ExplainRequest, budget: Option<Duration>) -> Result<ExplainResponse, Status> {
+        wire::check_key("key", &request.key).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        explain::explain(&self.shared, request.key, budget).await
+    }
+
+    async fn verify(&self, request: VerifyRequest, budget: Option<Duration>) -> Result<Verified, Status> {
+        Ok(verify::verify(&self.shared, request.named_max, budget).await)
     }
 
     async fn join(&self, request: AdminJoinRequest) -> Result<AdminJoinResponse, Status> {

@@ -1,7 +1,8 @@
 //! What request handlers, jobs and the driver share: published snapshots, the store, and the ways to reach others.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use overlay::{Peer, RingId, View};
 use parking_lot::RwLock;
@@ -11,11 +12,17 @@ use store::{Clock, Store};
 use tokio_util::task::TaskTracker;
 
 use crate::calls::Calls;
+use crate::clocks::Clocks;
 use crate::config::Config;
+use crate::doubts::Doubts;
+use crate::hedge::Hedge;
+use crate::held::Held;
+use crate::hints::Hints;
 use crate::inbox::Inbox;
 use crate::locks::KeyLocks;
 use crate::routes::Routes;
 use crate::time::Monotonic;
+use crate::transfers::Transfers;
 
 /// Cheap to clone through its `Arc`; one a node.
 pub(crate) struct Shared {
@@ -33,6 +40,18 @@ pub(crate) struct Shared {
     /// Work that must end even when whoever asked for it goes away.
     pub(crate) tasks: TaskTracker,
     pub(crate) counters: Counters,
+    pub(crate) transfers: Transfers,
+    pub(crate) clocks: Clocks,
+    /// Up to when this store had everything by right.
+    pub(crate) held: Held,
+    /// Copies kept for members that were away.
+    pub(crate) hints: Hints,
+    /// What newcomers may miss.
+    pub(crate) doubts: Doubts,
+    /// When a read asks one more holder.
+    pub(crate) hedge: Hedge,
+    /// The disk takes no more writes: this node promises nothing any more, and goes on answering reads.
+    pub(crate) read_only: AtomicBool,
     view: RwLock<Arc<View>>,
     /// Held for reading while a handler checks its part in a range and touches the store by it. The driver
     /// swaps the holdings under the write lock, so once it has them swapped nobody acts by the old ones.
@@ -43,6 +62,8 @@ pub(crate) struct Shared {
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) lost_majorities: AtomicU64,
+    /// Records that their owners refused.
+    pub(crate) quarantined: AtomicU64,
 }
 
 impl Shared {
@@ -56,7 +77,14 @@ impl Shared {
         view: View,
     ) -> Arc<Self> {
         Arc::new(Self {
-            versions: Clock::new(store.number()),
+            versions: Clock::new(store.number(), millis(config.clock_drift_max)),
+            transfers: Transfers::new(config.repair_bandwidth),
+            clocks: Clocks::new(config.clock_drift_max),
+            held: Held::of(&store),
+            hints: Hints::default(),
+            doubts: Doubts::default(),
+            hedge: Hedge::default(),
+            read_only: AtomicBool::new(false),
             config,
             places,
             pointers,
@@ -95,6 +123,14 @@ impl Shared {
         Member { peer: self.me(), store: self.store.number() }
     }
 
+    /// Why this node takes no writes, if so.
+    pub(crate) fn is_read_only(&self) -> Option<String> {
+        if let Err(error) = self.store.health() {
+            return Some(error.to_string());
+        }
+        self.read_only.load(Ordering::Acquire).then(|| "the disk failed".to_owned())
+    }
+
     /// A key's identifier.
     pub(crate) fn id_of(&self, key: &[u8]) -> Id {
         self.places.space().hash(key)
@@ -119,4 +155,8 @@ impl Shared {
     pub(crate) fn is_down(&self, peer: &Peer) -> bool {
         self.view.read().peer(peer.id).is_some_and(|known| !known.alive)
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -6,16 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use overlay::{Peer, State};
-use replica::{Holdings, Role};
-use ring::{Id, Range, Space};
+use overlay::{Failure, Peer, State};
+use replica::Holdings;
+use ring::Id;
 use store::{Cursor, Record, StoreError, Version};
-use wire::records::Listed;
+use wire::records::{Listed, Offer, OfferReply};
 
 use crate::shared::Shared;
+use crate::time::wall_ms;
+use crate::{held, quarantine, trouble};
 
 /// How often a node looks for strays.
 const SWEEP_EVERY: Duration = Duration::from_secs(2);
+/// One whose disk takes no writes can erase none of them: it offers them for what only it may have.
+const SWEEP_READ_ONLY_EVERY: Duration = Duration::from_secs(60);
 /// Strays offered in one call.
 const BATCH: usize = 256;
 /// Records sent in one call, in bytes, about.
@@ -27,21 +31,51 @@ const REDIRECTS_MAX: usize = 4;
 /// Sweeps until the process ends.
 pub(crate) async fn run(shared: Arc<Shared>) {
     loop {
-        tokio::time::sleep(SWEEP_EVERY).await;
-        if let Err(error) = sweep(&shared).await {
-            tracing::warn!(%error, "strays could not be read");
+        let erases = shared.is_read_only().is_none();
+        tokio::time::sleep(if erases { SWEEP_EVERY } else { SWEEP_READ_ONLY_EVERY }).await;
+        let begun = shared.versions.now(wall_ms());
+        let holdings = Arc::clone(&*shared.holdings.read().await);
+        match sweep_by(&shared, &holdings).await {
+            Ok(Some(0)) => held::all_in_place(&shared, &holdings, begun).await,
+            Ok(_) => {}
+            Err(error) => trouble::of_store(&error.to_string()),
         }
     }
 }
 
-/// Offers every stray once. How many are left here.
-pub(crate) async fn sweep(shared: &Arc<Shared>) -> Result<u64, StoreError> {
+/// Offers whole records to their owner.
+pub(crate) async fn offer_records(
+    shared: &Shared,
+    owner: &Peer,
+    records: &[Record],
+    within: Duration,
+) -> Result<OfferReply, Failure> {
+    offer(shared, owner, Vec::new(), records.to_vec(), within).await
+}
+
+async fn offer(
+    shared: &Shared,
+    owner: &Peer,
+    entries: Vec<Listed>,
+    records: Vec<Record>,
+    within: Duration,
+) -> Result<OfferReply, Failure> {
+    let request = Offer { entries, records, held_at: shared.held.at() };
+    shared.peers.offer(owner, shared.ring(), request, within).await
+}
+
+/// Offers every stray once. How many are left here; `None` where nobody looked, as long as the node is in no ring.
+pub(crate) async fn sweep(shared: &Arc<Shared>) -> Result<Option<u64>, StoreError> {
+    let holdings = Arc::clone(&*shared.holdings.read().await);
+    sweep_by(shared, &holdings).await
+}
+
+async fn sweep_by(shared: &Arc<Shared>, holdings: &Holdings) -> Result<Option<u64>, StoreError> {
     let mut left = 0;
     if !matches!(shared.view().state, State::Ready | State::Leaving) {
-        return Ok(left);
+        return Ok(None);
     }
-    let holdings = Arc::clone(&*shared.holdings.read().await);
-    for range in foreign(shared.config.space, &holdings) {
+    for range in holdings.foreign(shared.config.space) {
         let mut after: Option<Cursor> = None;
         loop {
             let page = shared.store.list(range, after.as_ref(), BATCH)?;
@@ -58,22 +92,13 @@ pub(crate) async fn sweep(shared: &Arc<Shared>) -> Result<u64, StoreError> {
             }
         }
     }
-    Ok(left)
+    Ok(Some(left))
 }
 
 struct Stray {
     id: Id,
     key: Bytes,
     version: Version,
-}
-
-/// The parts of the circle that this node has no business in.
-fn foreign(space: Space, holdings: &Holdings) -> Vec<Range> {
-    let mut foreign = vec![Range::full(space.max())];
-    for holding in holdings.ranges.iter().filter(|holding| holding.role != Role::Outside) {
-        foreign = foreign.into_iter().flat_map(|part| part.minus(holding.range)).collect();
-    }
-    foreign
 }
 
 /// Offers strays to their owners, erases what is confirmed, and says how many that was.
@@ -98,10 +123,7 @@ async fn give_to(shared: &Arc<Shared>, mut owner: Peer, strays: &[Stray]) -> Res
     let listed: Vec<Listed> =
         strays.iter().map(|stray| Listed { key: stray.key.clone(), version: stray.version }).collect();
     for _ in 0..REDIRECTS_MAX {
-        let ring = shared.ring();
-        let Ok(reply) = shared.peers.offer(&owner, ring, listed.clone(), Vec::new(), OFFER_TIMEOUT).await else {
-            break;
-        };
+        let Ok(reply) = offer(shared, &owner, listed.clone(), Vec::new(), OFFER_TIMEOUT).await else { break };
         if let Some(not_primary) = &reply.not_primary {
             match &not_primary.primary {
                 Some(primary) => owner = shared.now_at(primary),
@@ -115,8 +137,9 @@ async fn give_to(shared: &Arc<Shared>, mut owner: Peer, strays: &[Stray]) -> Res
         let mut safe: Vec<(Bytes, Version)> =
             named(&reply.confirmed).into_iter().map(|stray| (stray.key.clone(), stray.version)).collect();
         let wanted: Vec<Bytes> = named(&reply.wanted).into_iter().map(|stray| stray.key.clone()).collect();
+        let set_aside = set_aside(shared, &owner, &named(&reply.quarantined)).await?;
         safe.extend(send(shared, &owner, wanted).await?);
-        return erase(shared, safe).await;
+        return Ok(set_aside + erase(shared, safe).await?);
     }
     Ok(0)
 }
@@ -124,13 +147,35 @@ async fn give_to(shared: &Arc<Shared>, mut owner: Peer, strays: &[Stray]) -> Res
 /// Erases what is safe elsewhere and still none of this node's business. The holdings stay as they are meanwhile: a
 /// node that becomes a newcomer fetches after that, so no copy goes that has begun to count.
 async fn erase(shared: &Shared, mut safe: Vec<(Bytes, Version)>) -> Result<u64, StoreError> {
+    if shared.is_read_only().is_some() {
+        return Ok(0);
+    }
     let holdings = shared.holdings.read().await;
-    let foreign = foreign(shared.config.space, &holdings);
+    let foreign = holdings.foreign(shared.config.space);
     safe.retain(|(key, _)| {
         let place = shared.place_of(key);
         foreign.iter().any(|range| range.contains(place))
     });
     shared.store.erase(safe).await
+}
+
+/// Sets aside what the owner would not take; how many records that was. What was written here since is none of them.
+async fn set_aside(shared: &Arc<Shared>, owner: &Peer, refused: &[&Stray]) -> Result<u64, StoreError> {
+    if shared.is_read_only().is_some() {
+        return Ok(0);
+    }
+    let keys: Vec<Bytes> = refused.iter().map(|stray| stray.key.clone()).collect();
+    let is_refused =
+        |record: &Record| refused.iter().any(|stray| stray.key == record.key && stray.version == record.version);
+    let (mut count, mut keys) = (0, keys.as_slice());
+    while !keys.is_empty() {
+        let (mut records, taken) = shared.store.fetch(keys, BATCH_BYTES)?;
+        keys = &keys[taken.clamp(1, keys.len())..];
+        records.retain(is_refused);
+        let all: Vec<u32> = (0u32..).take(records.len()).collect();
+        count += quarantine::set_aside(shared, owner, &records, &all).await?;
+    }
+    Ok(count)
 }
 
 /// Sends the records that the owner wants; those that it confirmed.
@@ -145,9 +190,8 @@ async fn send(shared: &Arc<Shared>, owner: &Peer, wanted: Vec<Bytes>) -> Result<
         wanted = &wanted[taken..];
         let sent: Vec<(Bytes, Version)> =
             records.iter().map(|record: &Record| (record.key.clone(), record.version)).collect();
-        let Ok(reply) = shared.peers.offer(owner, shared.ring(), Vec::new(), records, OFFER_TIMEOUT).await else {
-            break;
-        };
+        let Ok(reply) = offer_records(shared, owner, &records, OFFER_TIMEOUT).await else { break };
+        quarantine::set_aside(shared, owner, &records, &reply.quarantined).await?;
         safe.extend(reply.confirmed.iter().filter_map(|index| sent.get(*index as usize).cloned()));
     }
     Ok(safe)

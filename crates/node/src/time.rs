@@ -1,5 +1,6 @@
 //! The two clocks: a monotonic one for the state machines, the wall clock for versions, TTL and ring identifiers.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use overlay::Time;
@@ -30,8 +31,16 @@ impl Monotonic {
     }
 }
 
+/// By how much the wall clock is made wrong, for development.
+static WALL_AHEAD_MS: AtomicI64 = AtomicI64::new(0);
+
+/// Sets this process's wall clock so far ahead; negative: behind.
+pub(crate) fn set_wall_ahead_ms(ms: i64) {
+    WALL_AHEAD_MS.store(ms, Ordering::Relaxed);
+}
+
 /// Wall-clock milliseconds since 1970.
 pub(crate) fn wall_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX).saturating_add_signed(WALL_AHEAD_MS.load(Ordering::Relaxed))
 }

@@ -1,6 +1,7 @@
-//! Moving records between stores: what a newcomer fetches, what a new primary learns, what a primary spreads.
+//! Moving records between stores: what a newcomer fetches, what a new primary learns, what a primary repairs.
 //!
-//! All three compare two stores over a range, a page of keys and versions at a time, and then send only what differs.
+//! All three compare two stores over a range by digests, list only the parts that differ, and then send only the
+//! records that do. So one that was cut short is gone on with where it was: what has been moved is the same on both sides.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,21 +10,25 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use overlay::{Failure, Peer};
-use replica::{Difference, Job, Member, Set};
+use replica::{Descent, Difference, Job, Look, Member, Set};
 use ring::{Id, Range};
 use store::{Cursor, Record, StoreError, Version};
-use wire::records::{FetchReply, NewerSet, StoreReply};
+use wire::records::{Fetch, FetchReply, NewerSet, StoreReply};
 
 use crate::inbox::Input;
 use crate::primary::COPY_TIMEOUT;
 use crate::shared::Shared;
+use crate::time::wall_ms;
+use crate::transfers::UnderWay;
+use crate::{doubts, quarantine, strays};
 
 /// Keys compared at a time.
 const PAGE: usize = 2_048;
 /// A page or a batch of records may take so long.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(5);
-/// Records asked for in one call.
+/// Records asked for in one call, and what they come to in bytes, about: the other side sends no more at a time.
 const FETCH_KEYS: usize = 512;
+const FETCH_BYTES: u64 = crate::holder::FETCH_BYTES as u64;
 /// Bytes of records in one offer, about.
 const OFFER_BYTES: usize = 1 << 20;
 /// Records sent at a time to one member.
@@ -36,20 +41,38 @@ pub(crate) enum TransferError {
     Peer { peer: Peer, failure: Failure },
     #[error("{} at {} knows a newer set", .0.id, .0.addr)]
     Outdated(Peer),
+    #[error("{} at {} has forgotten what it listed", .0.id, .0.addr)]
+    Forgotten(Peer),
+    #[error("{} at {} refused records that may have been deleted", .0.id, .0.addr)]
+    Refused(Peer),
     #[error("this node's store: {0}")]
     Store(#[from] StoreError),
     #[error("{answered} of {needed} that are needed answered")]
     TooFew { answered: usize, needed: usize },
 }
 
-/// Carries out a job of the sets' control.
-pub(crate) async fn run(shared: &Arc<Shared>, job: Job) -> Result<(), String> {
+/// What becomes of a record that is newer here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Newer {
+    /// Nothing: the other side sees to it itself.
+    Stays,
+    /// The other side is the primary: it has to want it, and bring it to a majority.
+    IsOffered,
+    /// The other side is a member that this primary brings up.
+    IsSent,
+}
+
+/// Carries out a job of the sets' control; when it was begun, by the hybrid clock.
+pub(crate) async fn run(shared: &Arc<Shared>, job: Job) -> Result<u64, String> {
+    // Whatever was given a version before this is in this node's store once no handler acts by what was published then.
+    let begun = shared.versions.now(wall_ms()).saturating_sub(1);
+    drop(shared.holdings.write().await);
     let result = match job {
         Job::Sync { range, set } => sync(shared, range, &set).await,
         Job::Takeover { range, set, before } => takeover(shared, range, &set, &before).await,
         Job::Spread { range, set, to } => spread(shared, range, &set, &to).await,
     };
-    result.map_err(|error| error.to_string())
+    result.map(|()| begun).map_err(|error| error.to_string())
 }
 
 /// A newcomer fetches from a majority of the set, the primary first, and gives the primary what it has newer itself:
@@ -60,12 +83,9 @@ async fn sync(shared: &Arc<Shared>, range: Range, set: &Set) -> Result<(), Trans
         if answered >= set.majority() {
             break;
         }
-        let exchanged = match index {
-            0 => exchange(shared, range, set, member).await,
-            _ => fetch_newer(shared, range, set, member).await,
-        };
-        match exchanged {
-            Ok(()) => answered += 1,
+        let newer = if index == 0 { Newer::IsOffered } else { Newer::Stays };
+        match compare(shared, "fetching", range, set, member, newer).await {
+            Ok(_) => answered += 1,
             Err(error) if index == 0 => return Err(error),
             Err(TransferError::Peer { .. }) => {}
             Err(error) => return Err(error),
@@ -74,7 +94,7 @@ async fn sync(shared: &Arc<Shared>, range: Range, set: &Set) -> Result<(), Trans
     enough(answered, set.majority())
 }
 
-/// A new primary learns from a majority of the set before, itself counted if it is one of them.
+/// A new primary learns from the set before, itself counted if it is one of them: [`Set::needs_of`].
 async fn takeover(shared: &Arc<Shared>, range: Range, set: &Set, before: &Set) -> Result<(), TransferError> {
     let me = shared.member();
     let mut answered = usize::from(before.includes(&me));
@@ -82,17 +102,18 @@ async fn takeover(shared: &Arc<Shared>, range: Range, set: &Set, before: &Set) -
         .members
         .iter()
         .filter(|member| !member.is(&me))
-        .map(|member| fetch_newer(shared, range, set, member))
+        .map(|member| compare(shared, "taking over", range, set, member, Newer::Stays))
         .collect();
-    while answered < before.majority() {
+    let needed = set.needs_of(before);
+    while answered < needed {
         match others.next().await {
-            Some(Ok(())) => answered += 1,
+            Some(Ok(_)) => answered += 1,
             Some(Err(TransferError::Peer { .. })) => {}
             Some(Err(error)) => return Err(error),
             None => break,
         }
     }
-    enough(answered, before.majority())
+    enough(answered, needed)
 }
 
 fn enough(answered: usize, needed: usize) -> Result<(), TransferError> {
@@ -101,13 +122,7 @@ fn enough(answered: usize, needed: usize) -> Result<(), TransferError> {
 
 /// A primary brings one member up to what it holds, and learns what the member has newer.
 async fn spread(shared: &Arc<Shared>, range: Range, set: &Set, to: &Member) -> Result<(), TransferError> {
-    let mut comparison = Comparison::new(shared, range, set, to);
-    let mut learnt = false;
-    while let Some(difference) = comparison.next().await? {
-        learnt |= !difference.fetch.is_empty();
-        comparison.fetch(&keys(difference.fetch)).await?;
-        comparison.send(&keys(difference.offer)).await?;
-    }
+    let learnt = compare(shared, "repairing", range, set, to, Newer::IsSent).await?;
     if learnt {
         // The others may lack it as well.
         let me = shared.member();
@@ -118,79 +133,139 @@ async fn spread(shared: &Arc<Shared>, range: Range, set: &Set, to: &Member) -> R
     Ok(())
 }
 
-async fn exchange(shared: &Arc<Shared>, range: Range, set: &Set, primary: &Member) -> Result<(), TransferError> {
-    let mut comparison = Comparison::new(shared, range, set, primary);
-    while let Some(difference) = comparison.next().await? {
-        comparison.fetch(&keys(difference.fetch)).await?;
-        comparison.offer(&keys(difference.offer)).await?;
+/// Takes over what another member has newer, and does with what is newer here as it is told. Whether anything was newer there.
+async fn compare(
+    shared: &Arc<Shared>,
+    kind: &'static str,
+    range: Range,
+    set: &Set,
+    with: &Member,
+    newer: Newer,
+) -> Result<bool, TransferError> {
+    let mut comparison = Comparison::begin(shared, kind, range, set, with);
+    let (mut learnt, mut set_aside) = (false, false);
+    while let Some(Difference { fetch, offer }) = comparison.next_difference().await? {
+        learnt |= !fetch.is_empty();
+        comparison.fetch(&keys(fetch)).await?;
+        match newer {
+            Newer::Stays => {}
+            Newer::IsOffered => set_aside |= comparison.offer(offer).await?,
+            Newer::IsSent => comparison.send(&keys(offer)).await?,
+        }
     }
-    Ok(())
-}
-
-async fn fetch_newer(shared: &Arc<Shared>, range: Range, set: &Set, from: &Member) -> Result<(), TransferError> {
-    let mut comparison = Comparison::new(shared, range, set, from);
-    while let Some(difference) = comparison.next().await? {
-        comparison.fetch(&keys(difference.fetch)).await?;
-    }
-    Ok(())
-}
-
-fn keys(entries: Vec<Entry>) -> Vec<Bytes> {
-    entries.into_iter().map(|entry| entry.key).collect()
+    // What the other has forgotten nobody must bring back here either.
+    shared.store.raise_horizon(comparison.horizon).await?;
+    // What was set aside may have come from somebody else meanwhile: all is compared anew.
+    if set_aside { Err(TransferError::Refused(comparison.other().peer)) } else { Ok(learnt) }
 }
 
 /// A key, where it lies in the range's own order, and its version.
-type Entry = replica::Entry<Id, Bytes, Version>;
+pub(crate) type Entry = replica::Entry<Id, Bytes, Version>;
 
-/// Walks a range here and at another member side by side.
-struct Comparison<'a> {
+/// Walks a range here and at another member side by side. By itself it moves nothing.
+pub(crate) struct Comparison<'a> {
     shared: &'a Arc<Shared>,
+    under_way: UnderWay<'a>,
     range: Range,
     set: &'a Set,
     with: &'a Member,
-    after: Option<Cursor>,
-    done: bool,
+    descent: Descent,
+    /// The part that is being listed, and the entry before the next page of it.
+    listed: Option<(Range, Option<Cursor>)>,
+    horizon: u64,
 }
 
 impl<'a> Comparison<'a> {
-    fn new(shared: &'a Arc<Shared>, range: Range, set: &'a Set, with: &'a Member) -> Self {
-        Self { shared, range, set, with, after: None, done: false }
+    /// At its beginning; `kind` is what `dht status` calls it.
+    pub(crate) fn begin(
+        shared: &'a Arc<Shared>,
+        kind: &'static str,
+        range: Range,
+        set: &'a Set,
+        with: &'a Member,
+    ) -> Self {
+        let under_way = shared.transfers.begin(kind, range, with.peer.clone());
+        Self { shared, under_way, range, set, with, descent: Descent::new(range), listed: None, horizon: 0 }
     }
 
-    /// The next page's differences; `None` at the end.
-    async fn next(&mut self) -> Result<Option<Difference<Id, Bytes, Version>>, TransferError> {
-        if self.done {
-            return Ok(None);
+    /// What the next page differs in; none at the end.
+    pub(crate) async fn next_difference(&mut self) -> Result<Option<Difference<Id, Bytes, Version>>, TransferError> {
+        loop {
+            if let Some((part, after)) = self.listed.take() {
+                let (difference, next) = self.page(part, after.as_ref()).await?;
+                self.listed = next.map(|next| (part, Some(next)));
+                return Ok(Some(difference));
+            }
+            match self.descent.next_look() {
+                Some(Look::Compare { cuts, parts }) => self.digest(cuts, parts).await?,
+                Some(Look::List(part)) => self.listed = Some((part, None)),
+                None => return Ok(None),
+            }
         }
-        let to = self.other();
-        let reply = self
-            .shared
-            .peers
-            .list(&to, self.shared.ring(), self.range, self.set.clone(), self.after.clone(), PAGE as u32, BATCH_TIMEOUT)
-            .await
-            .map_err(|failure| self.failed(failure))?;
-        if let Some(NewerSet { range, set }) = reply.newer {
-            self.shared.inbox.tell(Input::Newer { range, set });
-            return Err(TransferError::Outdated(to.peer));
+    }
+
+    /// Compares parts of the range by what they come to.
+    async fn digest(&mut self, cuts: Vec<Range>, parts: u32) -> Result<(), TransferError> {
+        let pieces: Vec<Range> = cuts.iter().flat_map(|cut| cut.cut(parts)).collect();
+        let (to, ring) = (self.other(), self.shared.ring());
+        let question =
+            wire::records::Digest { holder: to.store, range: self.range, set: self.set.clone(), cuts, parts };
+        let reply = self.shared.peers.digest(&to, ring, question, BATCH_TIMEOUT).await;
+        let reply = reply.map_err(|failure| self.failed(failure))?;
+        self.not_outdated(reply.newer)?;
+        if reply.digests.len() != pieces.len() {
+            return Err(self.failed(Failure::Unreachable));
         }
-        let ours = self.ours_until(reply.next.as_ref())?;
-        let mut theirs: Vec<Entry> =
-            reply.entries.into_iter().map(|entry| self.entry(entry.key, entry.version)).collect();
+        self.horizon = self.horizon.max(reply.horizon);
+        let first = parts == 1;
+        for (piece, theirs) in pieces.into_iter().zip(reply.digests) {
+            let ours = self.shared.store.digest(piece)?;
+            if first {
+                self.under_way.is_of(ours.count.max(theirs.count));
+            }
+            if ours == theirs {
+                self.under_way.compared(ours.count);
+            }
+            self.descent.compared(piece, ours == theirs, ours.count, theirs.count);
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// What a page differs in, and where the next one begins.
+    async fn page(
+        &self,
+        part: Range,
+        after: Option<&Cursor>,
+    ) -> Result<(Difference<Id, Bytes, Version>, Option<Cursor>), TransferError> {
+        let (to, ring) = (self.other(), self.shared.ring());
+        let (set, limit) = (self.set.clone(), PAGE as u32);
+        let question = wire::records::List { holder: to.store, range: part, set, after: after.cloned(), limit };
+        let reply = self.shared.peers.list(&to, ring, question, BATCH_TIMEOUT).await;
+        let reply = reply.map_err(|failure| self.failed(failure))?;
+        self.not_outdated(reply.newer)?;
+        let ours = self.ours_until(part, after, reply.next.as_ref())?;
+        let entry = |listed: wire::records::Listed| self.entry(part, listed.key, listed.version);
+        let mut theirs: Vec<Entry> = reply.entries.into_iter().map(entry).collect();
         theirs.sort_unstable();
-        self.done = reply.next.is_none();
-        self.after = reply.next;
-        Ok(Some(replica::reconcile(ours, theirs)))
+        self.under_way.compared(ours.len().max(theirs.len()) as u64);
+        Ok((replica::reconcile(ours, theirs), reply.next))
     }
 
     /// What this store has in the same stretch that the other's page covers.
-    fn ours_until(&self, end: Option<&Cursor>) -> Result<Vec<Entry>, TransferError> {
-        let end = end.map(|cursor| (self.place(cursor.id), cursor.key.clone()));
+    fn ours_until(
+        &self,
+        part: Range,
+        after: Option<&Cursor>,
+        end: Option<&Cursor>,
+    ) -> Result<Vec<Entry>, TransferError> {
+        let end = end.map(|cursor| (place_in(part, cursor.id), cursor.key.clone()));
         let mut ours = Vec::new();
-        let mut after = self.after.clone();
+        let mut after = after.cloned();
         loop {
-            let page = self.shared.store.list(self.range, after.as_ref(), PAGE)?;
+            let page = self.shared.store.list(part, after.as_ref(), PAGE)?;
             for listed in page.entries {
-                let entry = self.entry(listed.key, listed.version);
+                let entry = self.entry(part, listed.key, listed.version);
                 if end.as_ref().is_some_and(|(place, key)| (&entry.place, &entry.key) > (place, key)) {
                     return Ok(ours);
                 }
@@ -203,13 +278,8 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    fn entry(&self, key: Bytes, version: Version) -> Entry {
-        Entry { place: self.place(self.shared.place_of(&key)), key, version }
-    }
-
-    /// Where an entry comes in the range's own order; the range's start, when it is part of it, comes last.
-    fn place(&self, id: Id) -> Id {
-        self.range.after.distance_to(id).plus(id.space().max())
+    fn entry(&self, part: Range, key: Bytes, version: Version) -> Entry {
+        Entry { place: place_in(part, self.shared.place_of(&key)), key, version }
     }
 
     /// Fetches these records from the other and keeps those that are newer.
@@ -217,49 +287,65 @@ impl<'a> Comparison<'a> {
         let mut keys = keys;
         while !keys.is_empty() {
             let asked = keys[..keys.len().min(FETCH_KEYS)].to_vec();
-            let reply = self.shared.peers.fetch(&self.other(), self.shared.ring(), asked, BATCH_TIMEOUT).await;
-            let FetchReply { records, taken } = reply.map_err(|failure| self.failed(failure))?;
+            let leave = self.under_way.fetch(FETCH_BYTES).await;
+            let to = self.other();
+            let question = Fetch { holder: to.store, range: self.range, number: self.set.number, keys: asked };
+            let reply = self.shared.peers.fetch(&to, self.shared.ring(), question, BATCH_TIMEOUT).await;
+            let FetchReply { records, taken, newer } = reply.map_err(|failure| self.failed(failure))?;
+            self.not_outdated(newer)?;
             let taken = usize::try_from(taken).unwrap_or(usize::MAX);
             if taken == 0 || taken > keys.len() {
                 return Err(self.failed(Failure::Unreachable));
             }
             for record in &records {
-                self.shared.versions.observe(record.version);
+                self.shared.versions.observe(record.version, wall_ms());
             }
-            metrics::counter!("dhtd_records_fetched_total").increment(records.len() as u64);
-            self.shared.store.put_many(records).await?;
+            let all_there = records.len() == taken;
+            leave.fetched(records.len() as u64, bytes_of(&records));
+            doubts::put_many(self.shared, records).await?;
+            // A deletion that went meanwhile would leave here what it hid: whoever compares again finds that out.
+            if !all_there {
+                return Err(TransferError::Forgotten(self.other().peer));
+            }
             keys = &keys[taken..];
         }
         Ok(())
     }
 
-    /// Gives the primary records that are newer here; each is on a majority when this ends well.
-    async fn offer(&self, keys: &[Bytes]) -> Result<(), TransferError> {
-        let mut rest = keys;
+    /// Gives the primary records that are newer here; each is on a majority when this ends well, or was set aside.
+    /// Whether any was set aside.
+    async fn offer(&self, entries: Vec<Entry>) -> Result<bool, TransferError> {
+        let keys = keys(entries);
+        let mut set_aside = false;
+        let mut rest = keys.as_slice();
         while !rest.is_empty() {
             let (records, taken) = self.shared.store.fetch(rest, OFFER_BYTES)?;
             rest = &rest[taken.clamp(1, rest.len())..];
-            let offered = records.len();
+            self.under_way.send(records.len() as u64, bytes_of(&records)).await;
             let to = self.other().peer;
-            let reply = self.shared.peers.offer(&to, self.shared.ring(), Vec::new(), records, BATCH_TIMEOUT).await;
-            let reply = reply.map_err(|failure| self.failed(failure))?;
-            if reply.confirmed.len() < offered {
-                return Err(TransferError::TooFew { answered: reply.confirmed.len(), needed: offered });
+            let offered = strays::offer_records(self.shared, &to, &records, BATCH_TIMEOUT).await;
+            let reply = offered.map_err(|failure| self.failed(failure))?;
+            quarantine::set_aside(self.shared, &to, &records, &reply.quarantined).await?;
+            set_aside |= !reply.quarantined.is_empty();
+            let dealt_with = reply.confirmed.len() + reply.quarantined.len();
+            if dealt_with < records.len() {
+                return Err(TransferError::TooFew { answered: dealt_with, needed: records.len() });
             }
         }
-        Ok(())
+        Ok(set_aside)
     }
 
     /// Sends the other what it lacks.
     async fn send(&self, keys: &[Bytes]) -> Result<(), TransferError> {
-        for batch in keys.chunks(FETCH_KEYS) {
+        for batch in keys.chunks(SENT_AT_ONCE) {
             let mut rest = batch;
             while !rest.is_empty() {
-                let (records, taken) = self.shared.store.fetch(rest, usize::MAX)?;
+                let (records, taken) = self.shared.store.fetch(rest, OFFER_BYTES)?;
                 if taken == 0 {
                     break;
                 }
                 rest = &rest[taken..];
+                self.under_way.send(records.len() as u64, bytes_of(&records)).await;
                 self.send_records(records).await?;
             }
         }
@@ -273,13 +359,8 @@ impl<'a> Comparison<'a> {
             .buffer_unordered(SENT_AT_ONCE);
         while let Some(reply) = sent.next().await {
             match reply.map_err(|failure| self.failed(failure))? {
-                StoreReply::Stored { .. } | StoreReply::Superseded(_) => {
-                    metrics::counter!("dhtd_records_sent_total").increment(1);
-                }
-                StoreReply::NewerSet(NewerSet { range, set }) => {
-                    self.shared.inbox.tell(Input::Newer { range, set });
-                    return Err(TransferError::Outdated(to.peer.clone()));
-                }
+                StoreReply::Stored { .. } | StoreReply::Superseded(_) => {}
+                StoreReply::NewerSet(newer) => self.not_outdated(Some(newer))?,
             }
         }
         Ok(())
@@ -289,9 +370,28 @@ impl<'a> Comparison<'a> {
         self.shared.as_now(self.with)
     }
 
+    fn not_outdated(&self, newer: Option<NewerSet>) -> Result<(), TransferError> {
+        let Some(NewerSet { range, set }) = newer else { return Ok(()) };
+        self.shared.inbox.tell(Input::Newer { range, set });
+        Err(TransferError::Outdated(self.other().peer))
+    }
+
     fn failed(&self, failure: Failure) -> TransferError {
         let peer = self.other().peer;
         self.shared.inbox.tell(Input::Evidence { peer: peer.clone(), result: Err(failure.clone()) });
         TransferError::Peer { peer, failure }
     }
+}
+
+fn keys(entries: Vec<Entry>) -> Vec<Bytes> {
+    entries.into_iter().map(|entry| entry.key).collect()
+}
+
+fn bytes_of(records: &[Record]) -> u64 {
+    records.iter().map(|record| record.byte_len() as u64).sum()
+}
+
+/// Where an entry comes in a range's own order; the range's start, when it is part of it, comes last.
+fn place_in(range: Range, id: Id) -> Id {
+    range.after.distance_to(id).plus(id.space().max())
 }

@@ -262,6 +262,7 @@ impl Liveness {
                 peer: entry.peer.clone(),
                 alive: !matches!(entry.health, Health::Dead { .. }),
                 stopped: entry.stopped,
+                left: entry.stopped.is_none() && matches!(entry.health, Health::Dead { for_good: true, .. }),
                 rtt: entry.rtt.smoothed(),
             })
             .collect()

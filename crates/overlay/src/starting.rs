@@ -189,7 +189,10 @@ impl Search {
     /// The node at `addr` does not take this node for one of its kind.
     pub(crate) fn on_refusal(&mut self, addr: &Addr, why: &str) {
         self.ended(addr);
-        self.strangers.insert(addr.clone(), format!("{addr} refuses this node: {why}"));
+        self.strangers.insert(
+            addr.clone(),
+            format!("{addr} refuses this node: {why}; mend what differs here, or name seeds of another cluster"),
+        );
     }
 
     /// Somebody else who searches, or is a member, lives at `addr`.
@@ -231,10 +234,18 @@ impl Search {
     }
 }
 
-/// Why a node with these settings is of another cluster; none when all are equal.
+/// Why a node with these settings can't be in one ring with this one, and what to do; none when all are equal.
 pub(crate) fn stranger(addr: &Addr, ours: &Settings, theirs: &Settings) -> Option<String> {
     let (name, our, their) = ours.difference(theirs)?;
-    Some(format!("{addr} is of another cluster: {name}: it is {their} there, {our} here; it has to be the same"))
+    Some(match name.as_str() {
+        "cluster" => format!(
+            "{addr} is of cluster `{their}`, this node of `{our}`: name seeds of `{our}`, or set cluster to `{their}` here"
+        ),
+        _ => format!(
+            "{addr} has {name} = {their}, this node {our}: it has to be the same in the whole cluster; \
+             set it to {their} here, or join a cluster that has {our}"
+        ),
+    })
 }
 
 /// Why an identifier can't be used.

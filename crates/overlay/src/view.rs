@@ -30,6 +30,8 @@ pub struct Known {
     pub alive: bool,
     /// It said that it stops, at this time.
     pub stopped: Option<Time>,
+    /// It said that it leaves for good.
+    pub left: bool,
     /// Smoothed round trip.
     pub rtt: Option<Duration>,
 }

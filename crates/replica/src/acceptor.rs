@@ -9,7 +9,7 @@ use overlay::Time;
 use ring::Range;
 
 use crate::local::Local;
-use crate::{Answer, Ballot, Control, Piece, Set};
+use crate::{Answer, Ballot, Control, Member, Piece, Set};
 
 impl Control {
     /// Phase 1.
@@ -75,12 +75,27 @@ impl Control {
     }
 
     /// A majority accepted this set.
-    pub(crate) fn install(&mut self, now: Time, range: Range, set: Set, before: Option<Set>) -> Answer {
+    pub(crate) fn install(
+        &mut self,
+        now: Time,
+        from: &Member,
+        range: Range,
+        (set, before): (Set, Option<Set>),
+        whole: u64,
+    ) -> Answer {
         if set.members.is_empty() {
             return Answer::No("a set without members".into());
         }
         self.adopt(now, range, &set, before.as_ref());
         self.confirm(now, range, &set);
+        if whole > 0 && set.primary().is(from) {
+            self.locals.update(range, |_, local| {
+                // Whoever has voted for another set may have missed what that one deleted, and its old primary too.
+                if local.set.number == set.number && local.accepted.is_none() {
+                    local.whole = local.whole.max(whole);
+                }
+            });
+        }
         let parts = self.locals.over(range);
         if parts.iter().any(|(_, local)| local.set.number > set.number) {
             self.pieces_over(range)

@@ -48,6 +48,8 @@ pub struct Control {
     pub(crate) peers: Peers,
     pub(crate) shares: Vec<Share>,
     pub(crate) leaving: bool,
+    /// See [`Control::on_disk_failed`].
+    pub(crate) read_only: bool,
     /// Since when nobody else has been alive, as far as is known.
     pub(crate) alone_since: Option<Time>,
     pub(crate) alone: bool,
@@ -66,6 +68,9 @@ pub struct Control {
     pub(crate) retries: Retries,
     pub(crate) located: BTreeMap<Id, Time>,
     pub(crate) refresh_at: Time,
+    pub(crate) repair_at: Time,
+    /// The range that was last compared for no other reason than that it was time.
+    pub(crate) repaired: Option<Id>,
     pub(crate) farewell_at: Time,
     /// This node came back with pieces of its ring, and so may have missed what others announced before.
     pub(crate) came_back: bool,
@@ -112,6 +117,7 @@ pub(crate) enum Asked {
     Sets { range: Range },
     Learn { range: Range, number: u64 },
     Register { range: Range, number: u64 },
+    Fetching { range: Range, number: u64 },
     Synced { range: Range, number: u64 },
     Leaving { told: Vec<(Range, u64)> },
 }
@@ -126,6 +132,7 @@ impl Control {
             locals: Arcs::default(),
             shares: Vec::new(),
             leaving: false,
+            read_only: false,
             alone_since: None,
             alone: false,
             wall_ms: 0,
@@ -141,6 +148,8 @@ impl Control {
             retries: Retries::default(),
             located: BTreeMap::new(),
             refresh_at: Time::default(),
+            repair_at: Time::default(),
+            repaired: None,
             farewell_at: Time::default(),
             came_back: !disk.is_empty(),
             started: None,
@@ -191,7 +200,7 @@ impl Control {
             self.me.peer = view.me.clone();
             self.flushed = None;
         }
-        self.peers.on_view(&self.me, view);
+        self.peers.on_view(now, &self.me, view);
         let serving = matches!(view.state, State::Ready | State::Leaving);
         self.shares = if serving { view.shares.clone() } else { Vec::new() };
         self.look(now);
@@ -205,6 +214,7 @@ impl Control {
         for (_, local) in self.locals.values_mut() {
             local.heard = now;
             local.lost_since = local.lost_since.map(|_| now);
+            local.heard_of.iter_mut().for_each(|(_, at)| *at = now);
             // A primary with members is told by them that it was replaced; one alone has to ask around.
             if local.primary().is_some() && local.set.members.len() == 1 {
                 local.duty = Duty::TakingOver;
@@ -219,18 +229,22 @@ impl Control {
         self.peers.on_word(from);
         let answers = requests.into_iter().map(|request| self.answer(now, from, request)).collect();
         self.flush();
-        Response { me: self.me.clone(), leaving: self.leaving, answers }
+        Response { me: self.me.clone(), leaving: self.leaving, read_only: self.read_only, answers }
     }
 
     fn answer(&mut self, now: Time, from: &Member, request: Request) -> Answer {
+        if self.read_only && request.asks_for_a_promise() {
+            return Answer::No("its disk takes no more writes".into());
+        }
         match request {
             Request::Sets { range, known } => self.serve_sets(now, range, known),
             Request::Prepare { range, after, ballot } => self.prepare(range, after, ballot),
             Request::Accept { range, after, ballot, set } => self.accept(now, range, after, ballot, set),
-            Request::Install { range, set, before } => self.install(now, range, set, before),
+            Request::Install { range, set, before, whole } => self.install(now, from, range, (set, before), whole),
             Request::Learn { range, set } => self.serve_learn(now, from, range, &set),
             Request::Register { range, number } => self.register(now, from, range, number),
-            Request::Synced { range, number } => self.mark_synced(from, range, number),
+            Request::Fetching { range, number } => self.hear_of(now, from, range, number, false),
+            Request::Synced { range, number } => self.hear_of(now, from, range, number, true),
             Request::Leaving => self.serve_leaving(now, from),
         }
     }
@@ -240,7 +254,7 @@ impl Control {
         let Some(Pending { to, mut asked }) = self.calls.remove(&call) else { return };
         match result {
             Ok(response) => {
-                self.peers.on_response(&response);
+                self.peers.on_response(now, &response);
                 let unanswered = asked.split_off(response.answers.len().min(asked.len()));
                 for (asked, answer) in asked.into_iter().zip(response.answers) {
                     self.on_answer(now, asked, Word { me: response.me.clone(), answer });
@@ -255,8 +269,9 @@ impl Control {
         self.look(now);
     }
 
-    /// A job ended; `Err` says why, it is started again later where it is still wanted.
-    pub fn on_job(&mut self, now: Time, job: JobId, result: Result<(), String>) {
+    /// A job ended: begun at that moment of the hybrid clock it did all that it was to do. `Err` says why not; it is
+    /// started again later where it is still wanted.
+    pub fn on_job(&mut self, now: Time, job: JobId, result: Result<u64, String>) {
         self.job_ended(now, job, result);
         self.look(now);
     }
@@ -317,6 +332,11 @@ impl Control {
     /// The next thing to do, in order.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
+    }
+
+    /// The pieces as they were last to be on disk.
+    pub fn persisted(&self) -> &[Piece] {
+        &self.persisted
     }
 
     /// What handlers act by.
@@ -446,6 +466,8 @@ impl Control {
         (holding.range, holding.fenced) == (range, fenced)
             && holding.set == local.set
             && holding.missing == local.missing
+            && holding.read_only == local.read_only
+            && holding.whole == local.whole_everywhere()
             && holding.role == self.role(local)
     }
 
@@ -455,7 +477,9 @@ impl Control {
             set: local.set.clone(),
             role: self.role(local),
             missing: local.missing.clone(),
+            read_only: local.read_only.clone(),
             fenced: local.accepted.is_some(),
+            whole: local.whole_everywhere(),
         });
         Holdings { ranges: ranges.collect() }
     }
@@ -493,6 +517,7 @@ impl Control {
             Asked::Sets { range } => self.on_sets(now, range, &word),
             Asked::Learn { range, number } => self.on_lesson(now, range, number, word),
             Asked::Register { range, number } => self.on_registered(now, range, number, &word),
+            Asked::Fetching { range, number } => self.on_still_registered(now, range, number),
             Asked::Synced { range, number } => self.on_synced(now, range, number, &word),
             Asked::Leaving { told } => self.on_released(&told, &word),
         }

@@ -108,7 +108,7 @@ impl Control {
         let health = |member: &Member| Health { alive: self.peers.alive(now, member), leaving: !stays(member) };
         // Where data lies apart from its owner, whoever orders the writes goes on with it.
         let holds = share.holders.first().is_some_and(|first| first.id == self.me.peer.id);
-        let owner = (holds && stays(&self.me)).then_some(&self.me);
+        let owner = (holds && stays(&self.me) && !self.read_only).then_some(&self.me);
         let situation =
             Situation { current: &local.set, wanted: &wanted, waiting, replicas: self.config.replicas, owner };
         let members = next_members(&situation, health);
@@ -143,18 +143,25 @@ impl Control {
     /// identifier takes all, which is also told.
     fn eligible(&self, now: Time, share: &Share) -> (Vec<Peer>, Option<Id>) {
         let me = self.me.peer.id;
-        let stays = |peer: &Peer| !self.is_leaving(peer.id) && (peer.id == me || self.peers.peer_alive(now, peer));
-        let holders: Vec<Peer> = share.holders.iter().filter(|peer| stays(peer)).cloned().collect();
+        let writes = |peer: &Peer| !self.peers.is_read_only(peer.id);
+        let lives = |peer: &Peer| peer.id == me || self.peers.peer_alive(now, peer);
+        let stays = |peer: &Peer| !self.is_leaving(peer.id) && writes(peer) && lives(peer);
+        let mut holders: Vec<Peer> = share.holders.iter().filter(|peer| stays(peer)).cloned().collect();
+        let mut living = self.peers.living(now);
+        living.sort_by_key(|peer| me.distance_to(peer.id));
+        // Of a disk that failed the overlay knows nothing: it may name nobody in that node's place.
+        let short = !share.holders.iter().all(writes) && holders.len() < self.config.replicas;
+        if holders.is_empty() || short {
+            let named = holders.len();
+            let is_new = |peer: &&Peer| stays(peer) && !holders[..named].iter().any(|one| one.id == peer.id);
+            let others: Vec<Peer> = living.iter().filter(is_new).cloned().collect();
+            holders.extend(others);
+        }
         if !holders.is_empty() {
             return (holders, None);
         }
-        let mut living = self.peers.living(now);
-        living.sort_by_key(|peer| me.distance_to(peer.id));
-        let others: Vec<Peer> = living.iter().filter(|peer| stays(peer)).cloned().collect();
-        if !others.is_empty() {
-            return (others, None);
-        }
         living.push(self.me.peer.clone());
+        living.retain(writes);
         let lowest = living.into_iter().min_by_key(|peer| peer.id);
         let id = lowest.as_ref().map(|peer| peer.id);
         (lowest.into_iter().collect(), id)

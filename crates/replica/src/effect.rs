@@ -18,6 +18,8 @@ pub struct Config {
     pub stopped_for: Duration,
     /// How often a primary tells a set's members that it still holds.
     pub refresh_period: Duration,
+    /// How often a primary compares what each member holds with what it holds itself, where nothing asks for it sooner.
+    pub repair_period: Duration,
 }
 
 /// Numbers a call of this machine; never reused.
@@ -32,7 +34,7 @@ pub struct JobId(pub u64);
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Job {
     /// Fetch, for every key of `range`, the newest version held by a majority of `set`, the primary
-    /// among them when `primary_alive`; offer the primary what is newer here. This node is not a member of `set` (or its store is not whole).
+    /// among them; offer the primary what is newer here. This node is not a member of `set` (or its store is not whole).
     Sync {
         /// The range.
         range: Range,
@@ -97,8 +99,29 @@ pub enum Event {
     Accepted(Range, Set),
     /// Survivors went on without the majority of a set: who is missing.
     LostMajority(Range, Set, Vec<Member>),
+    /// A majority of this range's set is out of reach: who is missing, and what becomes of it.
+    MajorityGone(Range, Set, Vec<Member>, Wait),
+    /// It is there again.
+    MajorityBack(Range),
     /// A range that nobody alive knew anything about was begun empty.
     BegunEmpty(Range),
     /// Worth a line in the log.
     Note(String),
+}
+
+/// What the survivors of a lost majority wait for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Wait {
+    /// For the missing: this cluster never goes on without them.
+    Forever,
+    /// So long; then they go on without the missing.
+    For(Duration),
+    /// These said that they only stop, and have time to come back.
+    Stopped(Vec<Member>),
+    /// This node was itself away lately, and may not have heard that somebody only stops.
+    MayHaveStopped,
+    /// It may be this node that is cut off: so many nodes answer, itself counted, of so many.
+    Outnumbered(usize, usize),
+    /// Nobody is left who could take the range over.
+    NobodyWrites,
 }

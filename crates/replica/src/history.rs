@@ -47,19 +47,24 @@ impl Control {
         local
     }
 
+    /// What the disk holds of an arc, as this node begins with it.
+    pub(crate) fn restored(&self, now: Time, piece: &Piece) -> Local {
+        let mut local = Local::from_piece(now, piece);
+        // What it knows may be old: it serves again once a majority, and everybody it can ask, has nothing newer.
+        if piece.set.primary().is(&self.me) {
+            local.duty = Duty::TakingOver;
+            local.unconfirmed = true;
+        }
+        local
+    }
+
     /// What the disk holds is known from the start.
     pub(crate) fn restore(&mut self, disk: Vec<Piece>) {
         for piece in disk {
             let promised = piece.promised.map_or(0, |ballot| ballot.round);
             let accepted = piece.accepted.as_ref().map_or(0, |(ballot, _)| ballot.round);
             self.round = self.round.max(promised).max(accepted);
-            let mut local = Local::from_piece(Time::default(), &piece);
-            // What it knows may be old: it serves again once a majority, and everybody it can ask, has nothing newer.
-            if piece.set.primary().is(&self.me) {
-                local.duty = Duty::TakingOver;
-                local.unconfirmed = true;
-            }
-            self.locals.put(piece.range, local);
+            self.locals.put(piece.range, self.restored(Time::default(), &piece));
         }
         self.persisted = self.locals.iter().map(|(range, local)| local.piece(range, &self.me)).collect();
         self.flush();

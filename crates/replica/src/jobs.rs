@@ -61,22 +61,21 @@ impl Control {
         self.emit(Effect::Start(id, job));
     }
 
-    pub(crate) fn job_ended(&mut self, now: Time, id: JobId, result: Result<(), String>) {
+    pub(crate) fn job_ended(&mut self, now: Time, id: JobId, result: Result<u64, String>) {
         let Some(Running { job, outdated }) = self.jobs.running.remove(&id) else { return };
         let (kind, node) = match &job {
             Job::Sync { set, .. } => (Kind::Newcomer, set.primary().peer.id),
             Job::Takeover { .. } => (Kind::Takeover, self.me.peer.id),
             Job::Spread { to, .. } => (Kind::Spread, to.peer.id),
         };
-        if result.is_err() {
-            self.back_off(now, kind, node, job.number());
-            return;
-        }
+        let Ok(begun) = result else {
+            return self.back_off(now, kind, node, job.number());
+        };
         self.retries.succeeded(kind, node, job.number());
         let number = job.number();
         self.locals.update(job.range(), |_, local| {
             if local.set.number == number {
-                finish(local, &job, outdated);
+                finish(local, &job, outdated, begun);
             }
         });
     }
@@ -123,7 +122,7 @@ fn wants(local: &Local, job: &Job) -> bool {
     }
 }
 
-fn finish(local: &mut Local, job: &Job, outdated: bool) {
+fn finish(local: &mut Local, job: &Job, outdated: bool, begun: u64) {
     match job {
         Job::Sync { .. } => {
             if let Some(newcomer) = &mut local.newcomer
@@ -140,6 +139,10 @@ fn finish(local: &mut Local, job: &Job, outdated: bool) {
             {
                 primary.behind.retain(|member| !member.is(to));
                 primary.settle(&set);
+                // A fenced one may have been followed by another since, which its members need not know yet.
+                if local.accepted.is_none() {
+                    local.note_whole(to, begun);
+                }
             }
         }
     }

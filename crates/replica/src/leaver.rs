@@ -109,7 +109,7 @@ impl Control {
         for (range, set, before) in untold {
             let asked = Asked::Install { range, number: set.number, notice: None };
             if !self.calling(peer.id, |one| *one == asked) {
-                self.call(peer.clone(), Request::Install { range, set, before }, asked);
+                self.call(peer.clone(), Request::Install { range, set, before, whole: 0 }, asked);
             }
         }
         if !self.calling(peer.id, |asked| matches!(asked, Asked::Leaving { .. })) {
@@ -148,6 +148,7 @@ impl Control {
     /// it knows of nobody who stays.
     pub(crate) fn takes_from(&self, now: Time, from: &Member) -> bool {
         let higher = from.peer.id >= self.me.peer.id;
-        higher && self.is_leaving(from.peer.id) && self.peers.living(now).iter().all(|peer| self.is_leaving(peer.id))
+        let takes_nothing = |peer: &Peer| self.is_leaving(peer.id) || self.peers.is_read_only(peer.id);
+        higher && self.is_leaving(from.peer.id) && self.peers.living(now).iter().all(takes_nothing)
     }
 }

@@ -17,8 +17,13 @@
 
 mod acceptor;
 mod arcs;
+#[cfg(test)]
+mod cluster;
 mod control;
 mod coordinator;
+mod deletion;
+mod descent;
+mod doubts;
 mod effect;
 #[cfg(test)]
 mod fixtures;
@@ -33,16 +38,22 @@ mod message;
 mod newcomer;
 mod next_set;
 mod notice;
+mod offer;
 mod peers;
 mod primary;
 mod proposer;
 mod quorum;
+mod read_only;
 mod reconcile;
 mod retry;
 
 pub use control::Control;
+pub use deletion::*;
+pub use descent::*;
+pub use doubts::*;
 pub use effect::*;
 pub use holdings::*;
 pub use message::*;
+pub use offer::*;
 pub use quorum::*;
 pub use reconcile::*;

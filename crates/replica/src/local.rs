@@ -3,7 +3,7 @@
 use overlay::Time;
 
 use crate::arcs::Join;
-use crate::{Ballot, Learner, Member, Piece, Set};
+use crate::{Ballot, Learner, Member, Piece, Set, Wait};
 use ring::Range;
 
 /// The state of one arc.
@@ -23,6 +23,12 @@ pub(crate) struct Local {
     pub(crate) before: Option<Set>,
     /// Whether the sets after the last one that this node was in still need its copy (asked for while leaving).
     pub(crate) release: Release,
+    /// As a member: up to when this node has everything, by the hybrid clock, as its primary last said.
+    pub(crate) whole: u64,
+    /// As the primary: the same of each other member.
+    pub(crate) whole_of: Vec<(Member, u64)>,
+    /// When each newcomer last registered with this primary, or said that it has everything. Older counts when arcs are joined.
+    pub(crate) heard_of: Vec<(Member, Time)>,
     /// This primary was away: somebody may know a newer set.
     pub(crate) unconfirmed: bool,
     /// Somebody has accepted a proposal that nobody finished: the owner must.
@@ -33,8 +39,12 @@ pub(crate) struct Local {
     pub(crate) heard: Time,
     /// When anybody last had to do with the arc. Younger counts when arcs are joined.
     pub(crate) used: Time,
-    /// Who keeps the set from having a majority.
+    /// Members that do not answer.
     pub(crate) missing: Vec<Member>,
+    /// Members that answer, and take no more writes.
+    pub(crate) read_only: Vec<Member>,
+    /// What was last said of a majority that is gone.
+    pub(crate) told: Option<Wait>,
     /// Since when this node has been fenced.
     pub(crate) fenced_at: Option<Time>,
     /// Since when a majority of the set has been out of reach. Younger counts when arcs are joined.
@@ -115,12 +125,17 @@ impl Local {
             newcomer: None,
             before: None,
             release: Release::Free,
+            whole: 0,
+            whole_of: Vec::new(),
+            heard_of: Vec::new(),
             unconfirmed: false,
             unfinished: false,
             since: now,
             heard: now,
             used: now,
             missing: Vec::new(),
+            read_only: Vec::new(),
+            told: None,
             fenced_at: None,
             lost_since: None,
             waiting_since: None,
@@ -152,6 +167,38 @@ impl Local {
             && piece.promised == self.promised
             && piece.accepted == self.accepted
             && piece.synced == self.set.includes(me)
+    }
+
+    /// Up to when all members have everything, as far as this node can say; see [`Holding::whole`](crate::Holding::whole).
+    pub(crate) fn whole_everywhere(&self) -> u64 {
+        match &self.duty {
+            Duty::Primary(_) => {
+                let others = self.set.members.iter().skip(1);
+                others.map(|member| self.compared_at(member)).min().unwrap_or(u64::MAX)
+            }
+            Duty::TakingOver => 0,
+            Duty::None => self.whole,
+        }
+    }
+
+    fn compared_at(&self, member: &Member) -> u64 {
+        self.whole_of.iter().find(|(one, _)| one.is(member)).map_or(0, |(_, at)| *at)
+    }
+
+    /// Up to when `member` has everything that there is: all that this primary had, for as long as it certainly was the
+    /// primary. It was while a majority of the set went by it, which it did when it was last compared.
+    pub(crate) fn whole_at(&self, member: &Member) -> u64 {
+        let mut led: Vec<u64> = self.set.members.iter().skip(1).map(|other| self.compared_at(other)).collect();
+        led.sort_unstable_by(|one, other| other.cmp(one));
+        // The primary itself is one of the majority.
+        let led_until = self.set.majority().checked_sub(2).and_then(|others| led.get(others).copied());
+        self.compared_at(member).min(led_until.unwrap_or(u64::MAX))
+    }
+
+    /// A member has all that this primary had at `at`.
+    pub(crate) fn note_whole(&mut self, member: &Member, at: u64) {
+        self.whole_of.retain(|(one, _)| !one.is(member));
+        self.whole_of.push((member.clone(), at));
     }
 
     /// The serving primary's state, if this node is one.
@@ -218,9 +265,21 @@ impl Join for Local {
             && self.unconfirmed == next.unconfirmed
             && self.unfinished == next.unfinished
             && self.missing == next.missing
+            && self.read_only == next.read_only
             && self.lost_since.is_some() == next.lost_since.is_some();
+        let both = |(member, at): &(Member, u64)| {
+            let (_, other) = next.whole_of.iter().find(|(one, _)| one.is(member))?;
+            Some((member.clone(), *at.min(other)))
+        };
+        let either = |(member, at): &(Member, Time)| {
+            let other = next.heard_of.iter().find(|(one, _)| one.is(member));
+            (member.clone(), other.map_or(*at, |(_, other)| *at.min(other)))
+        };
         same.then(|| Self {
             newcomer,
+            heard_of: self.heard_of.iter().map(either).collect(),
+            whole: self.whole.min(next.whole),
+            whole_of: self.whole_of.iter().filter_map(both).collect(),
             since: self.since.max(next.since),
             heard: self.heard.min(next.heard),
             used: self.used.max(next.used),
@@ -230,5 +289,30 @@ impl Join for Local {
             waiting_since: self.waiting_since.max(next.waiting_since),
             ..self.clone()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{member, set};
+
+    #[test]
+    fn a_member_is_whole_up_to_what_a_majority_has_confirmed_of_its_primary() {
+        let mut local = Local::new(Time::default(), set(1, &[10, 20, 30, 40, 50]));
+        local.duty = Duty::Primary(Primary::of(&local.set));
+        assert_eq!((local.whole_at(&member(20)), local.whole_everywhere()), (0, 0));
+        local.note_whole(&member(20), 100);
+        assert_eq!(local.whole_at(&member(20)), 0, "the two may be cut off from the other three");
+        local.note_whole(&member(30), 60);
+        assert_eq!((local.whole_at(&member(20)), local.whole_at(&member(30))), (60, 60));
+        local.note_whole(&member(40), 80);
+        local.note_whole(&member(50), 70);
+        assert_eq!((local.whole_at(&member(20)), local.whole_at(&member(30))), (80, 60));
+        assert_eq!(local.whole_everywhere(), 60);
+        let mut two = Local::new(Time::default(), set(1, &[10, 20]));
+        two.duty = Duty::Primary(Primary::of(&two.set));
+        two.note_whole(&member(20), 9);
+        assert_eq!((two.whole_at(&member(20)), two.whole_everywhere()), (9, 9));
     }
 }

@@ -40,6 +40,12 @@ impl Set {
         self.members.len() / 2 + 1
     }
 
+    /// How many of the set before, or of itself where that is gone, this set's new primary has to hear before it serves: a
+    /// majority, but all of those that a forced set still found.
+    pub fn needs_of(&self, before: &Set) -> usize {
+        if self.forced && before.number != self.number { before.members.len() } else { before.majority() }
+    }
+
     /// Whether `member` is one of them.
     pub fn includes(&self, member: &Member) -> bool {
         self.members.iter().any(|one| one.is(member))
@@ -111,6 +117,8 @@ pub enum Request {
         set: Set,
         /// The set before it, from whose majority a new primary learns.
         before: Option<Set>,
+        /// (From the primary.) Up to this moment of the hybrid clock you have everything; 0: not known.
+        whole: u64,
     },
     /// You are wanted as a member of this range: fetch it. Idempotent; asked again until it is done.
     Learn {
@@ -124,6 +132,13 @@ pub enum Request {
         /// The range.
         range: Range,
         /// The set that the primary acts for.
+        number: u64,
+    },
+    /// (Newcomer to primary.) I still fetch it: keep me registered. One that is not any more is told so when it has done.
+    Fetching {
+        /// The range.
+        range: Range,
+        /// The set that it is fetched under.
         number: u64,
     },
     /// (Newcomer to primary.) I have all of it: count no write as done that I do not have, until you drop me.
@@ -144,6 +159,8 @@ pub struct Response {
     pub me: Member,
     /// Whether it is leaving.
     pub leaving: bool,
+    /// Its disk takes no more writes: it promises nothing and keeps nothing new, until it is started again.
+    pub read_only: bool,
     /// To each question, in the order of asking.
     pub answers: Vec<Answer>,
 }
@@ -167,7 +184,7 @@ pub enum Answer {
     },
     /// To [`Request::Accept`].
     Accepted,
-    /// To [`Request::Install`], [`Request::Register`], [`Request::Synced`], [`Request::Leaving`].
+    /// To [`Request::Install`], [`Request::Register`], [`Request::Fetching`], [`Request::Synced`], [`Request::Leaving`].
     Done,
     /// To [`Request::Learn`]: still fetching.
     Learning,

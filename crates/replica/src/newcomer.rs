@@ -72,32 +72,32 @@ impl Control {
                 continue;
             }
             match newcomer.step {
-                Step::Asked => self.ask_primary(primary, range, number, false),
-                Step::Registered => self.start_job(Job::Sync { range, set: local.set.clone() }),
-                Step::Fetched => self.ask_primary(primary, range, number, true),
+                Step::Asked => self.ask_primary(primary, Asked::Register { range, number }),
+                Step::Registered => {
+                    self.start_job(Job::Sync { range, set: local.set.clone() });
+                    if now.since(newcomer.confirmed) >= CONFIRM_PERIOD {
+                        self.ask_primary(primary, Asked::Fetching { range, number });
+                    }
+                }
+                Step::Fetched => self.ask_primary(primary, Asked::Synced { range, number }),
                 Step::Synced if now.since(newcomer.confirmed) < CONFIRM_PERIOD => {}
-                Step::Synced => self.ask_primary(primary, range, number, true),
+                Step::Synced => self.ask_primary(primary, Asked::Synced { range, number }),
             }
         }
     }
 
-    fn ask_primary(&mut self, primary: &Member, range: Range, number: u64, synced: bool) {
-        let overlaps = |other: Range| !range.intersect(other).is_empty();
-        let calling = self.calling(primary.peer.id, |asked| match asked {
-            Asked::Register { range, number: one } | Asked::Synced { range, number: one } => {
-                *one == number && overlaps(*range)
-            }
-            _ => false,
-        });
-        if calling {
-            return;
-        }
-        let (request, asked) = if synced {
-            (Request::Synced { range, number }, Asked::Synced { range, number })
-        } else {
-            (Request::Register { range, number }, Asked::Register { range, number })
+    fn ask_primary(&mut self, primary: &Member, asked: Asked) {
+        let step = |asked: &Asked| match *asked {
+            Asked::Register { range, number } => Some((range, number, Request::Register { range, number })),
+            Asked::Fetching { range, number } => Some((range, number, Request::Fetching { range, number })),
+            Asked::Synced { range, number } => Some((range, number, Request::Synced { range, number })),
+            _ => None,
         };
-        self.call(self.peers.locate(primary), request, asked);
+        let Some((range, number, request)) = step(&asked) else { return };
+        let same = |(other, one, _): (Range, u64, Request)| one == number && !range.intersect(other).is_empty();
+        if !self.calling(primary.peer.id, |asked| step(asked).is_some_and(same)) {
+            self.call(self.peers.locate(primary), request, asked);
+        }
     }
 
     pub(crate) fn on_registered(&mut self, now: Time, range: Range, number: u64, word: &Word) {
@@ -109,8 +109,14 @@ impl Control {
         self.advance(range, number, |newcomer| {
             if newcomer.step == Step::Asked {
                 newcomer.step = Step::Registered;
+                newcomer.confirmed = now;
             }
         });
+    }
+
+    /// The primary still counts on this newcomer; or it does not, and says so again when all is here.
+    pub(crate) fn on_still_registered(&mut self, now: Time, range: Range, number: u64) {
+        self.advance(range, number, |newcomer| newcomer.confirmed = now);
     }
 
     pub(crate) fn on_synced(&mut self, now: Time, range: Range, number: u64, word: &Word) {

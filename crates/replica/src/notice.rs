@@ -68,7 +68,7 @@ impl Control {
             }
             let asked = Asked::Install { range, number: set.number, notice: Some(number) };
             let peer = self.peers.locate(&to);
-            self.call(peer, Request::Install { range, set, before }, asked);
+            self.call(peer, Request::Install { range, set, before, whole: 0 }, asked);
         }
     }
 

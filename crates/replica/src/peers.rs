@@ -16,12 +16,23 @@ const SILENT_FOR: Duration = Duration::from_secs(3);
 
 /// How often a peer is asked just to see whether it answers.
 const PROBE_PERIOD: Duration = Duration::from_millis(500);
+/// Whoever has been dead for so long, while most of those that counted answered, counts no more.
+const LONG_DEAD: Duration = Duration::from_secs(60);
+/// A member that has said nothing for so long is asked how it is: it may have become read-only.
+const UNHEARD_FOR: Duration = Duration::from_secs(3);
 
 /// Beliefs about other nodes.
 #[derive(Clone, Debug)]
 pub(crate) struct Peers {
     me: Member,
+    /// This node's own disk takes no more writes.
+    read_only: bool,
     view: BTreeMap<Id, Known>,
+    /// Since when those of the view that are dead have been so.
+    died: BTreeMap<Id, Time>,
+    /// Those of the dead that do not count any more. While most are out of reach nobody is added: it may be this node that
+    /// is cut off, and time makes no minority a majority.
+    written_off: BTreeSet<Id>,
     /// The newest address and incarnation, and the store that was met there.
     met: BTreeMap<Id, Met>,
     /// Ids that were alive at some time since this process began.
@@ -36,6 +47,10 @@ struct Met {
     leaving: bool,
     /// In this incarnation: does not live there any more, or in another ring.
     gone: bool,
+    /// In this incarnation: its disk takes no more writes. It answers, but promises nothing and keeps nothing new.
+    read_only: bool,
+    /// When it last answered, or was first thought of.
+    heard: Option<Time>,
     /// Since when every call has failed.
     silent: Option<Time>,
     /// When it was last asked just to see whether it answers.
@@ -44,19 +59,47 @@ struct Met {
 
 impl Met {
     fn new(peer: &Peer) -> Self {
-        Self { peer: peer.clone(), store: None, leaving: false, gone: false, silent: None, probed: None }
+        Self {
+            peer: peer.clone(),
+            store: None,
+            leaving: false,
+            gone: false,
+            read_only: false,
+            heard: None,
+            silent: None,
+            probed: None,
+        }
     }
 }
 
 impl Peers {
     pub(crate) fn new(me: Member) -> Self {
-        Self { me, view: BTreeMap::new(), met: BTreeMap::new(), seen: BTreeSet::new() }
+        let (view, died, written_off, met, seen) = Default::default();
+        Self { me, read_only: false, view, died, written_off, met, seen }
     }
 
-    pub(crate) fn on_view(&mut self, me: &Member, view: &View) {
+    /// This node's own disk takes no more writes.
+    pub(crate) fn set_read_only(&mut self) {
+        self.read_only = true;
+    }
+
+    pub(crate) fn on_view(&mut self, now: Time, me: &Member, view: &View) {
         self.me = me.clone();
         self.view = view.known.iter().map(|known| (known.peer.id, known.clone())).collect();
         self.view.remove(&self.me.peer.id);
+        let dead: BTreeSet<Id> = self.view.values().filter(|known| !known.alive).map(|known| known.peer.id).collect();
+        self.died.retain(|id, _| dead.contains(id));
+        for id in dead {
+            self.died.entry(id).or_insert(now);
+        }
+        let died = &self.died;
+        self.written_off.retain(|id| died.contains_key(id));
+        let counted = 1 + self.counted().count();
+        let alive = 1 + self.view.values().filter(|known| known.alive).count();
+        if 2 * alive > counted {
+            let long_dead = self.died.iter().filter(|(_, at)| now.since(**at) >= LONG_DEAD);
+            self.written_off.extend(long_dead.map(|(id, _)| *id));
+        }
         for known in self.view.values() {
             if known.alive {
                 self.seen.insert(known.peer.id);
@@ -87,9 +130,16 @@ impl Peers {
         met.silent = None;
     }
 
-    pub(crate) fn on_response(&mut self, response: &Response) {
+    pub(crate) fn on_response(&mut self, now: Time, response: &Response) {
         self.on_word(&response.me);
         self.set_leaving(&response.me, response.leaving);
+        if let Some(met) = self.met.get_mut(&response.me.peer.id)
+            && met.peer.incarnation == response.me.peer.incarnation
+        {
+            met.heard = Some(now);
+            // A disk that failed is not mended under a running node.
+            met.read_only |= response.read_only;
+        }
     }
 
     pub(crate) fn set_leaving(&mut self, member: &Member, leaving: bool) {
@@ -121,6 +171,7 @@ impl Peers {
 
     /// Nothing that was measured across a pause counts.
     pub(crate) fn on_pause(&mut self) {
+        self.died.clear();
         for met in self.met.values_mut() {
             met.silent = None;
         }
@@ -146,8 +197,18 @@ impl Peers {
         Some(Member { peer: met.peer.clone(), store: met.store? })
     }
 
-    /// Whether a copy at this member can be reached as far as is known.
+    /// Whether this member does its part as far as is known: it can be reached, keeps what it is sent and votes.
     pub(crate) fn alive(&self, now: Time, member: &Member) -> bool {
+        !self.is_read_only(member.peer.id) && self.answers(now, member)
+    }
+
+    /// Whether it said that its disk takes no more writes (and did not come back since).
+    pub(crate) fn is_read_only(&self, id: Id) -> bool {
+        if id == self.me.peer.id { self.read_only } else { self.met.get(&id).is_some_and(|met| met.read_only) }
+    }
+
+    /// Whether a copy at this member can be read as far as is known.
+    pub(crate) fn answers(&self, now: Time, member: &Member) -> bool {
         if member.peer.id == self.me.peer.id {
             return member.store == self.me.store;
         }
@@ -190,7 +251,7 @@ impl Peers {
     }
 
     /// Whom to ask for a sign of life now: those whose last call failed, and those of `members` whose store is not
-    /// known in their present incarnation. Not the dead, and nobody too often.
+    /// known in their present incarnation, or who have said nothing for a while. Not the dead, and nobody too often.
     pub(crate) fn doubtful(&mut self, now: Time, members: &[Member]) -> Vec<Peer> {
         for member in members.iter().filter(|member| member.peer.id != self.me.peer.id) {
             self.met.entry(member.peer.id).or_insert_with(|| Met::new(&member.peer));
@@ -199,7 +260,8 @@ impl Peers {
         let mut doubtful = Vec::new();
         for (id, met) in &mut self.met {
             let dead = met.gone || self.view.get(id).is_some_and(|known| !known.alive);
-            let doubt = met.silent.is_some() || met.store.is_none() && named(id);
+            let unheard = now.since(*met.heard.get_or_insert(now)) >= UNHEARD_FOR;
+            let doubt = met.silent.is_some() || (met.store.is_none() || unheard) && named(id);
             let due = met.probed.is_none_or(|at| now.since(at) >= PROBE_PERIOD);
             if !dead && doubt && due {
                 met.probed = Some(now);
@@ -219,6 +281,13 @@ impl Peers {
     pub(crate) fn deserted(&self, now: Time) -> usize {
         let lost = |known: &&Known| !self.peer_alive(now, &known.peer) && !self.leaving(known.peer.id);
         self.view.values().filter(lost).count()
+    }
+
+    /// Those of the view that may be on the other side of a cut: all but this node that have not left, and were not long
+    /// dead while most others were there.
+    pub(crate) fn counted(&self) -> impl Iterator<Item = Id> {
+        let there = self.view.values().filter(|known| !known.left).map(|known| known.peer.id);
+        there.filter(|id| !self.written_off.contains(id))
     }
 
     /// Every identifier of the view, dead or alive.

@@ -13,6 +13,8 @@ use crate::{Answer, Control, Job, Learner, Member, Request, Set, Word};
 
 /// A dropped newcomer may register again only after so long: by then no call of its earlier attempt is under way.
 const DROPPED_FOR: Duration = Duration::from_secs(3);
+/// A newcomer says every second that it fetches, or has everything; one that does not any more has given up, or is gone.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(10);
 
 impl Local {
     /// Everything that the set before held is here.
@@ -40,12 +42,15 @@ impl Control {
                 // It begins anew, and a former life of the same node learns no more.
                 primary.learners.retain(|learner| learner.member.peer.id != from.peer.id);
                 primary.learners.push(Learner { member: from.clone(), synced: false });
+                local.heard_of.retain(|(one, _)| !one.is(from));
+                local.heard_of.push((from.clone(), now));
             }
         });
         Answer::Done
     }
 
-    pub(crate) fn mark_synced(&mut self, from: &Member, range: Range, number: u64) -> Answer {
+    /// A newcomer is still on its way in, or `synced`: has everything.
+    pub(crate) fn hear_of(&mut self, now: Time, from: &Member, range: Range, number: u64, synced: bool) -> Answer {
         if let Some(refusal) = self.not_primary_of(range, number) {
             return refusal;
         }
@@ -59,7 +64,9 @@ impl Control {
             if let Some(primary) = local.primary_mut()
                 && let Some(learner) = primary.learners.iter_mut().find(|learner| learner.member.is(from))
             {
-                learner.synced = true;
+                learner.synced |= synced;
+                local.heard_of.retain(|(one, _)| !one.is(from));
+                local.heard_of.push((from.clone(), now));
             }
         });
         Answer::Done
@@ -105,8 +112,27 @@ impl Control {
         });
     }
 
+    /// Newcomers that nobody wanted any more are not waited for: while one is registered no deletion is forgotten.
+    fn drop_given_up(&mut self, now: Time) {
+        let mut given_up = Vec::new();
+        for (range, local) in self.locals.values_mut() {
+            let learners = local.primary().map_or(Vec::new(), |primary| primary.learners.clone());
+            local.heard_of.retain(|(one, _)| learners.iter().any(|learner| learner.member.is(one)));
+            for Learner { member, .. } in learners {
+                let heard = local.heard_of.iter().find(|(one, _)| one.is(&member)).map(|(_, at)| *at);
+                if heard.is_none_or(|at| now.since(at) >= GIVEN_UP_AFTER) {
+                    given_up.push((range, local.set.number, member));
+                }
+            }
+        }
+        for (range, number, member) in given_up {
+            self.take_off(now, range, number, &member);
+        }
+    }
+
     /// Does the next step wherever this node is a primary.
     pub(crate) fn be_primary(&mut self, now: Time) {
+        self.drop_given_up(now);
         let parts: Vec<(Range, Local)> = self.locals.iter().map(|(range, local)| (range, local.clone())).collect();
         for (range, local) in &parts {
             match &local.duty {
@@ -121,6 +147,31 @@ impl Control {
                 self.refresh(now, *range, local);
             }
         }
+        self.repair(now, &parts);
+    }
+
+    /// One range after another is compared with its members, each once in a period, though nobody was seen to miss anything.
+    fn repair(&mut self, now: Time, parts: &[(Range, Local)]) {
+        if now < self.repair_at {
+            return;
+        }
+        let own: Vec<&(Range, Local)> =
+            parts.iter().filter(|(_, local)| local.primary().is_some_and(|primary| primary.settled)).collect();
+        let turns = u32::try_from(own.len()).unwrap_or(u32::MAX).max(1);
+        self.repair_at = now.plus(self.jittered(self.config.repair_period / turns));
+        // Arcs are in the order of their ends.
+        let next = own.iter().find(|(range, _)| self.repaired.is_none_or(|last| range.upto > last)).or(own.first());
+        self.repaired = next.map(|(range, _)| range.upto);
+        if let Some((range, local)) = next {
+            for member in local.set.members.iter().skip(1) {
+                // Whoever is being brought up already is compared by that.
+                let is_behind = |primary: &Primary| primary.behind.iter().any(|one| one.is(member));
+                if self.peers.alive(now, member) && !local.primary().is_some_and(is_behind) {
+                    self.mark_behind(*range, local.set.number, member);
+                }
+            }
+            self.hurry(now);
+        }
     }
 
     fn take_over(&mut self, now: Time, range: Range, local: &Local) {
@@ -133,7 +184,9 @@ impl Control {
         // `next_set`. So where the one is gone, the other will do.
         let tries = self.retries.failures(Kind::Takeover, self.me.peer.id, number);
         let before = match &local.before {
-            Some(before) if tries % 3 != 2 && self.has_majority(now, before) => before.clone(),
+            // Those that went on by themselves share no majority with the set before: all of it that can be read counts.
+            Some(before) if local.set.forced => self.heard(now, before).unwrap_or_else(|| local.set.clone()),
+            Some(before) if tries % 3 != 2 && self.hears_majority(now, before) => before.clone(),
             _ => local.set.clone(),
         };
         self.start_job(Job::Takeover { range, set: local.set.clone(), before });
@@ -170,7 +223,8 @@ impl Control {
     fn remind(&mut self, range: Range, local: &Local, member: &Member) {
         let asked = Asked::Install { range, number: local.set.number, notice: None };
         if !self.calling(member.peer.id, |one| *one == asked) {
-            let request = Request::Install { range, set: local.set.clone(), before: local.before.clone() };
+            let whole = local.whole_at(member);
+            let request = Request::Install { range, set: local.set.clone(), before: local.before.clone(), whole };
             self.call(self.peers.locate(member), request, asked);
         }
     }

@@ -72,7 +72,7 @@ impl Control {
                 self.call(self.peers.locate(member), request, asked);
             }
         }
-        if members.iter().any(|member| member.is(&self.me)) {
+        if self.votes_in(&members) {
             let answer = self.prepare(range, after, ballot);
             let me = self.me.clone();
             self.on_prepared(now, number, &me.clone(), Word { me, answer });
@@ -125,7 +125,7 @@ impl Control {
                 self.call(self.peers.locate(member), request, asked);
             }
         }
-        if asked_now.iter().any(|member| member.is(&self.me)) {
+        if self.votes_in(&asked_now) {
             let answer = self.accept(now, range, after, ballot, set);
             let me = self.me.clone();
             self.on_accepted(now, number, &me.clone(), Word { me, answer });

@@ -14,7 +14,31 @@ pub enum QuorumState {
     Failed,
 }
 
-/// A write under way: done when a majority of the set has it, the primary included, and every newcomer that
+/// How many of a set's members have to answer, its primary always among them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Need {
+    /// More than half. Only with these, or more, does every read see every acknowledged write, and every change of a set
+    /// carry it along.
+    #[default]
+    Majority,
+    /// So many, or all if there are fewer.
+    Copies(usize),
+    /// Every one.
+    All,
+}
+
+impl Need {
+    /// Copies of this need in a set of so many members.
+    pub fn of(self, members: usize) -> usize {
+        match self {
+            Need::Majority => members / 2 + 1,
+            Need::Copies(copies) => copies.clamp(1, members),
+            Need::All => members,
+        }
+    }
+}
+
+/// A write under way: done when as many of the set as are needed have it, the primary included, and every newcomer that
 /// is sent the range's writes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct WriteQuorum {
@@ -24,10 +48,13 @@ pub struct WriteQuorum {
 }
 
 impl WriteQuorum {
-    /// A write under `set` that none of `learners` may miss.
-    pub fn new(set: &Set, learners: impl IntoIterator<Item = Member>) -> Self {
-        let awaited = learners.into_iter().filter(|learner| !set.includes(learner)).collect();
-        Self { votes: Votes::new(set), awaited, acks: Vec::new() }
+    /// A write under `set` that none of `learners` may miss; unless less than a majority is enough for it, when it
+    /// promises nothing beyond the copies that it counts.
+    pub fn new(set: &Set, learners: impl IntoIterator<Item = Member>, need: Need) -> Self {
+        let votes = Votes::new(set, need);
+        let lesser = votes.needed < set.majority();
+        let awaited = learners.into_iter().filter(|learner| !lesser && !set.includes(learner)).collect();
+        Self { votes, awaited, acks: Vec::new() }
     }
 
     /// `member` has it, on disk if `durable`. What strangers say changes nothing, nor does saying it again.
@@ -68,11 +95,11 @@ impl WriteQuorum {
 
     /// Members of the set that must have it.
     pub fn needed(&self) -> usize {
-        self.votes.majority()
+        self.votes.needed
     }
 }
 
-/// A read under way: enough when a majority of the set has answered, the primary included.
+/// A read under way: enough when as many of the set as are needed have answered, the primary included.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ReadQuorum {
     votes: Votes,
@@ -80,8 +107,8 @@ pub struct ReadQuorum {
 
 impl ReadQuorum {
     /// A read under `set`.
-    pub fn new(set: &Set) -> Self {
-        Self { votes: Votes::new(set) }
+    pub fn new(set: &Set, need: Need) -> Self {
+        Self { votes: Votes::new(set, need) }
     }
 
     /// `member` has answered.
@@ -108,7 +135,59 @@ impl ReadQuorum {
 
     /// Members that must answer.
     pub fn needed(&self) -> usize {
-        self.votes.majority()
+        self.votes.needed
+    }
+}
+
+/// What the members that answered a read hold, the primary among them.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Readings<V> {
+    held: Vec<(Member, Option<V>)>,
+}
+
+/// What a read's answers come to.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Conclusion<V> {
+    /// The newest version that any of them holds; none if nobody holds one.
+    pub newest: Option<V>,
+    /// Whoever reads next finds nothing older: a majority of the set has just that, the primary among them, and no
+    /// newcomer on its way in could miss it.
+    pub safe: bool,
+    /// It must be made safe before the reader hears of it, or whoever reads next could read less (Attiya, Bar-Noy,
+    /// Dolev 1995).
+    pub write_back: bool,
+    /// Those that hold less.
+    pub behind: Vec<Member>,
+}
+
+impl<V> Default for Readings<V> {
+    fn default() -> Self {
+        Self { held: Vec::new() }
+    }
+}
+
+impl<V: Ord + Clone> Readings<V> {
+    /// `member` holds this; none is nothing. What counts is what it said last.
+    pub fn on_answer(&mut self, member: &Member, version: Option<V>) {
+        self.held.retain(|(one, _)| !one.is(member));
+        self.held.push((member.clone(), version));
+    }
+
+    /// What it comes to for a read under `set` that needs so many. One that makes do with less than a majority promises
+    /// nothing about the next one. `doubted`: when the primary looked for its own copy a newcomer might have been without
+    /// it, see [`Doubts`](crate::Doubts).
+    pub fn conclude(self, set: &Set, doubted: bool, need: Need) -> Conclusion<V> {
+        let newest = self.held.iter().map(|(_, version)| version).max().cloned().flatten();
+        let (same, behind): (Vec<_>, Vec<_>) = self.held.into_iter().partition(|(_, version)| *version == newest);
+        let on_majority = same.len() >= set.majority() && same.iter().any(|(member, _)| member.is(set.primary()));
+        let safe = on_majority && !doubted;
+        let lesser = need.of(set.members.len()) < set.majority();
+        Conclusion {
+            safe,
+            write_back: newest.is_some() && !safe && !lesser,
+            newest,
+            behind: behind.into_iter().map(|(member, _)| member).collect(),
+        }
     }
 }
 
@@ -116,6 +195,7 @@ impl ReadQuorum {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Votes {
     members: Vec<(Member, Option<Vote>)>,
+    needed: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -125,8 +205,9 @@ enum Vote {
 }
 
 impl Votes {
-    fn new(set: &Set) -> Self {
-        Self { members: set.members.iter().map(|member| (member.clone(), None)).collect() }
+    fn new(set: &Set, need: Need) -> Self {
+        let members = set.members.iter().map(|member| (member.clone(), None)).collect();
+        Self { members, needed: need.of(set.members.len()) }
     }
 
     /// Whether it is a member's.
@@ -136,10 +217,6 @@ impl Votes {
             *recorded = Some(vote);
         }
         true
-    }
-
-    fn majority(&self) -> usize {
-        self.members.len() / 2 + 1
     }
 
     fn count(&self, vote: Vote) -> usize {
@@ -152,9 +229,9 @@ impl Votes {
 
     fn state(&self) -> QuorumState {
         let primary = self.members.first().and_then(|(_, vote)| *vote);
-        if primary == Some(Vote::No) || self.members.len() - self.count(Vote::No) < self.majority() {
+        if primary == Some(Vote::No) || self.members.len() - self.count(Vote::No) < self.needed {
             QuorumState::Failed
-        } else if primary == Some(Vote::Yes) && self.yes() >= self.majority() {
+        } else if primary == Some(Vote::Yes) && self.yes() >= self.needed {
             QuorumState::Done
         } else {
             QuorumState::Pending
@@ -169,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_write_needs_a_majority() {
-        let mut quorum = WriteQuorum::new(&set(1, &[10, 20, 30]), []);
+        let mut quorum = WriteQuorum::new(&set(1, &[10, 20, 30]), [], Need::Majority);
         assert_eq!(quorum.on_ack(&member(10), true), QuorumState::Pending);
         assert_eq!(quorum.on_ack(&member(10), true), QuorumState::Pending, "a vote counts once");
         assert_eq!(quorum.on_ack(&member(40), true), QuorumState::Pending, "strangers do not vote");
@@ -181,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_write_without_its_primary_never_counts() {
-        let mut quorum = WriteQuorum::new(&set(1, &[10, 20, 30]), []);
+        let mut quorum = WriteQuorum::new(&set(1, &[10, 20, 30]), [], Need::Majority);
         quorum.on_ack(&member(20), true);
         assert_eq!(quorum.on_ack(&member(30), true), QuorumState::Pending);
         assert_eq!(quorum.on_failure(&member(10)), QuorumState::Failed);
@@ -189,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_write_waits_for_every_learner_until_it_is_dropped() {
-        let mut quorum = WriteQuorum::new(&set(1, &[10, 20]), [member(30), member(40)]);
+        let mut quorum = WriteQuorum::new(&set(1, &[10, 20]), [member(30), member(40)], Need::Majority);
         quorum.on_ack(&member(10), true);
         assert_eq!(quorum.on_ack(&member(20), true), QuorumState::Pending);
         assert_eq!(quorum.on_ack(&member(30), true), QuorumState::Pending);
@@ -200,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_write_fails_once_a_majority_is_out_of_reach() {
-        let mut quorum = WriteQuorum::new(&set(1, &[10, 20, 30]), []);
+        let mut quorum = WriteQuorum::new(&set(1, &[10, 20, 30]), [], Need::Majority);
         quorum.on_ack(&member(10), true);
         assert_eq!(quorum.on_failure(&member(20)), QuorumState::Pending);
         assert_eq!(quorum.on_failure(&member(30)), QuorumState::Failed);
@@ -210,19 +287,77 @@ mod tests {
     #[test]
     fn a_set_of_one_needs_nobody_else() {
         let alone = set(1, &[10]);
-        assert_eq!(WriteQuorum::new(&alone, []).on_ack(&member(10), false), QuorumState::Done);
-        assert_eq!(ReadQuorum::new(&alone).on_answer(&member(10)), QuorumState::Done);
+        assert_eq!(WriteQuorum::new(&alone, [], Need::Majority).on_ack(&member(10), false), QuorumState::Done);
+        assert_eq!(ReadQuorum::new(&alone, Need::Majority).on_answer(&member(10)), QuorumState::Done);
     }
 
     #[test]
     fn a_read_asks_a_majority_with_the_primary() {
-        let mut quorum = ReadQuorum::new(&set(1, &[10, 20, 30, 40]));
+        let mut quorum = ReadQuorum::new(&set(1, &[10, 20, 30, 40]), Need::Majority);
         quorum.on_answer(&member(20));
         quorum.on_answer(&member(30));
         assert_eq!(quorum.on_answer(&member(40)), QuorumState::Pending);
         assert_eq!(quorum.on_answer(&member(10)), QuorumState::Done);
-        let mut quorum = ReadQuorum::new(&set(1, &[10, 20, 30, 40]));
+        let mut quorum = ReadQuorum::new(&set(1, &[10, 20, 30, 40]), Need::Majority);
         quorum.on_failure(&member(20));
         assert_eq!(quorum.on_failure(&member(30)), QuorumState::Failed);
+    }
+
+    #[test]
+    fn a_call_may_need_more_or_fewer_copies_than_a_majority() {
+        let three = set(1, &[10, 20, 30]);
+        let need = |need: Need| [1, 2, 3, 4].map(|members| need.of(members));
+        assert_eq!(need(Need::Majority), [1, 2, 2, 3]);
+        assert_eq!(need(Need::Copies(2)), [1, 2, 2, 2]);
+        assert_eq!(need(Need::All), [1, 2, 3, 4]);
+        let mut one = WriteQuorum::new(&three, [member(40)], Need::Copies(1));
+        assert_eq!(one.on_ack(&member(20), true), QuorumState::Pending, "the primary's is the one");
+        assert_eq!(one.on_ack(&member(10), true), QuorumState::Done, "and no newcomer is waited for");
+        let mut all = WriteQuorum::new(&three, [], Need::All);
+        all.on_ack(&member(10), true);
+        all.on_ack(&member(20), true);
+        assert_eq!((all.state(), all.needed()), (QuorumState::Pending, 3));
+        assert_eq!(all.on_failure(&member(30)), QuorumState::Failed);
+        let mut all = ReadQuorum::new(&three, Need::All);
+        all.on_answer(&member(10));
+        assert_eq!(all.on_failure(&member(20)), QuorumState::Failed);
+    }
+
+    #[test]
+    fn what_is_read_is_the_newest_and_safe_before_it_is_told() {
+        let three = set(1, &[10, 20, 30]);
+        let conclude = |held: &[(u64, Option<u32>)], need| {
+            let mut readings = Readings::default();
+            held.iter().for_each(|(place, version)| readings.on_answer(&member(*place), *version));
+            readings.conclude(&three, false, need)
+        };
+        let found = conclude(&[(10, Some(2)), (20, Some(2))], Need::Majority);
+        assert!(found.safe && !found.write_back && found.behind.is_empty());
+        let found = conclude(&[(10, None), (20, Some(2)), (30, Some(1))], Need::Majority);
+        assert_eq!((found.newest, found.safe, found.write_back), (Some(2), false, true));
+        assert_eq!(found.behind, [member(10), member(30)]);
+        let found = conclude(&[(10, Some(2)), (20, Some(2)), (30, None)], Need::All);
+        assert_eq!((found.safe, found.behind), (true, vec![member(30)]));
+        let found = conclude(&[(10, Some(2))], Need::Copies(1));
+        assert_eq!((found.safe, found.write_back), (false, false), "it asked for no more");
+        let found = conclude(&[(10, None), (20, None)], Need::Majority);
+        assert_eq!((found.newest, found.write_back), (None, false));
+        let found = conclude(&[(20, Some(1)), (10, Some(2)), (20, Some(2))], Need::Majority);
+        assert!(found.safe && found.behind.is_empty(), "what it said last counts, once");
+    }
+
+    #[test]
+    fn what_a_newcomer_may_have_missed_is_not_told_yet() {
+        let conclude = |held: &[u64], doubted: bool| {
+            let mut readings = Readings::default();
+            for place in [10, 20, 30] {
+                readings.on_answer(&member(place), held.contains(&place).then_some(2));
+            }
+            readings.conclude(&set(1, &[10, 20, 30]), doubted, Need::All)
+        };
+        assert!(!conclude(&[10, 20], false).write_back);
+        assert!(conclude(&[10, 20], true).write_back);
+        assert!(conclude(&[20, 30], false).write_back, "the primary lacks it, and so may whoever fetched from it");
+        assert!(!conclude(&[], true).write_back, "nothing is missed by nobody");
     }
 }

@@ -96,6 +96,14 @@ impl Id {
         (from..from + digit_bits).fold(0, |digit, at| digit << 1 | bit(at).unwrap_or(0))
     }
 
+    /// The leading bits as a number, `limit` of them (up to 32) or all there are: which of 2^limit equal parts of the circle it lies in.
+    pub fn leading_bits(self, limit: u32) -> usize {
+        let bits = u32::from(self.bits);
+        let (_, low) = self.shifted_right(bits - bits.min(limit)).limbs();
+        // At most 32 bits are left.
+        low as usize
+    }
+
     /// How many leading digits of so many bits both have in common; all ⌈m / digit_bits⌉ with itself.
     pub fn shared_digits(self, other: Id, digit_bits: u32) -> u32 {
         let leading = match self.differing(other).log2() {

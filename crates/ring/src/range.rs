@@ -108,6 +108,29 @@ impl Range {
         vec![Range::new(self.after, id), Range::new(id, self.upto)]
     }
 
+    /// Cuts the arc into `parts` that differ by at most one identifier, clockwise; into fewer where it has fewer identifiers.
+    pub fn cut(self, parts: u32) -> Vec<Range> {
+        if parts <= 1 {
+            return vec![self];
+        }
+        let (zero, one) = (self.after.space().zero(), self.after.space().zero().plus_power(0));
+        // Counted from 0, since the whole circle's 2^m is no identifier.
+        let (mut size, mut over) = self.after.distance_to(self.upto).minus(one).div_rem(parts);
+        over += 1;
+        if over == parts {
+            (size, over) = (size.plus(one), 0);
+        }
+        let count = if size == zero { over } else { parts };
+        let mut cut = Vec::with_capacity(count as usize);
+        let mut after = self.after;
+        for part in 0..count {
+            let upto = after.plus(size).plus(if part < over { one } else { zero });
+            cut.push(Range::new(after, upto));
+            after = upto;
+        }
+        cut
+    }
+
     /// The arc's share of the circle, for showing only.
     pub fn fraction(self) -> f64 {
         if self.is_full() { 1.0 } else { self.after.distance_to(self.upto).fraction() }

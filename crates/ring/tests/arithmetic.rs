@@ -187,3 +187,17 @@ fn the_gap_is_the_shorter_way_round() {
     let id = |number| Space::new(7).unwrap().id(number).unwrap();
     assert_eq!((id(120).gap(id(5)), id(5).gap(id(120)), id(9).gap(id(9))), (id(13), id(13), id(0)));
 }
+
+#[test]
+fn leading_bits_number_equal_parts_of_the_circle_in_order() {
+    for bits in [3, 6, 7, 8, 13, 64, 127, 128, 130, 160] {
+        let space = Space::new(bits).expect("a width");
+        let mut ids: Vec<Id> = (0..1_000u32).map(|key| space.hash(&key.to_be_bytes())).collect();
+        ids.extend([space.zero(), space.max()]);
+        ids.sort();
+        let parts: Vec<usize> = ids.iter().map(|id| id.leading_bits(6)).collect();
+        assert!(parts.is_sorted(), "{bits} bits");
+        assert_eq!(parts.first(), Some(&0));
+        assert_eq!(parts.last(), Some(&((1 << bits.min(6)) - 1)));
+    }
+}

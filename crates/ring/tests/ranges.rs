@@ -48,6 +48,15 @@ fn arcs_are_sets_of_points_for_every_pair_of_arcs() {
             assert_eq!(parts.len(), if cut { 2 } else { 1 }, "{a} cut at {point}");
             assert_eq!(cut, parts[0].upto == point && parts[0] != a, "{a} cut at {point}");
         }
+        for parts in [1, 2, 3, 5, 8, 100] {
+            let cut = a.cut(parts);
+            assert_eq!(set(&cut), in_a, "{a} in {parts}");
+            assert_eq!(cut.len(), in_a.len().min(parts as usize), "{a} in {parts}");
+            assert_eq!((cut[0].after, cut[cut.len() - 1].upto), (a.after, a.upto));
+            let sizes: Vec<usize> = cut.iter().map(|part| walk(*part).len()).collect();
+            assert!(cut.windows(2).all(|pair| pair[0].upto == pair[1].after), "{cut:?}");
+            assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1, "{a} in {parts}: {sizes:?}");
+        }
         for &b in &ranges {
             let in_b: BTreeSet<Id> = walk(b).into_iter().collect();
             assert_eq!(a.contains_range(b), in_b.is_subset(&in_a), "{b} within {a}");

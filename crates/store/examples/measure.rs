@@ -40,7 +40,7 @@ async fn puts(store: &Store, writers: u64, time: Duration) -> Result<String, Box
             let mut waits_us = Vec::new();
             while start.elapsed() < time {
                 let (asked, key) = (Instant::now(), format!("{writers:010}-{writer:010}-{:010}", waits_us.len()));
-                store.put(Record::new(key, Version { clock: 1, store: 1 }, &VALUE[..])).await?;
+                store.put(Record::new(key, Version { term: 0, clock: 1, store: 1 }, &VALUE[..])).await?;
                 waits_us.push(asked.elapsed().as_micros());
             }
             Ok::<_, store::StoreError>(waits_us)
@@ -62,7 +62,7 @@ async fn fill(store: &Store) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     for first in (0..RECORDS).step_by(1_000) {
         let records = (first..first + 1_000)
-            .map(|n| Record::new(format!("{n:036}"), Version { clock: 1, store: 1 }, &VALUE[..256]));
+            .map(|n| Record::new(format!("{n:036}"), Version { term: 0, clock: 1, store: 1 }, &VALUE[..256]));
         store.put_many(records.collect()).await?;
     }
     println!("{RECORDS} records of 256 bytes in commits of 1,000: {:.1} s", start.elapsed().as_secs_f64());

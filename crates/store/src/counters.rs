@@ -1,6 +1,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ring::{Range, Space};
+
+use crate::digest::Slices;
 use crate::head::Head;
+use crate::place::Place;
+use crate::span::Span;
+use crate::{Digest, StoreError};
 
 /// How much a store holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -13,17 +19,25 @@ pub struct Stats {
     pub tombstones: u64,
 }
 
-/// [`Stats`], kept up to date by every write.
-#[derive(Debug, Default)]
+/// [`Stats`] and digests, kept up to date by every write.
+#[derive(Debug)]
 pub(crate) struct Counters {
     keys: AtomicU64,
     bytes: AtomicU64,
     tombstones: AtomicU64,
+    slices: Slices,
 }
 
 impl Counters {
+    pub(crate) fn new(space: Space) -> Self {
+        let (keys, bytes, tombstones) = Default::default();
+        Self { keys, bytes, tombstones, slices: Slices::new(space) }
+    }
+
     /// A record changed from `before` to `after`; none is no record at all.
-    pub(crate) fn changed(&self, key_len: usize, before: Option<&Head>, after: Option<&Head>) {
+    pub(crate) fn changed(&self, place: &Place, before: Option<&Head>, after: Option<&Head>) {
+        let key_len = place.key.len();
+        self.slices.changed(place, before, after);
         if let Some(head) = after {
             let (counter, bytes) = self.counter(key_len, head);
             counter.fetch_add(1, Ordering::Relaxed);
@@ -41,6 +55,15 @@ impl Counters {
             Some(value_len) => (&self.keys, key_len as u64 + u64::from(value_len)),
             None => (&self.tombstones, 0),
         }
+    }
+
+    /// See [`Slices::of_range`].
+    pub(crate) fn digest(
+        &self,
+        range: Range,
+        scan: impl FnMut(&Span, &mut dyn FnMut(Place, Head) -> bool) -> Result<(), StoreError>,
+    ) -> Result<Digest, StoreError> {
+        self.slices.of_range(range, scan)
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -2,11 +2,12 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
+use ring::Range;
 
 use crate::head::Head;
 use crate::place::Place;
 use crate::span::Span;
-use crate::{Put, Record, Stats, StoreError, Version};
+use crate::{Digest, Put, Record, Stats, StoreError, Version};
 
 /// The answer to a write, some time later.
 pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -37,11 +38,21 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// Shows the heads of the span in order until `each` wants no more.
     fn scan(&self, span: &Span, each: &mut dyn FnMut(Place, Head) -> bool) -> Result<(), StoreError>;
 
+    /// What the records of a range come to.
+    fn digest(&self, range: Range) -> Result<Digest, StoreError>;
+
     /// All or none, in one commit; an answer for each, in order.
     fn put(&self, records: Vec<Record>) -> Answer<'_, Vec<Put>>;
 
     /// Forgets what is not newer than the version given; how many there were.
     fn erase(&self, entries: Vec<(Bytes, Version)>) -> Answer<'_, u64>;
+
+    /// Forgets the deletions among these that are of exactly that version; how many there were. From then on the horizon
+    /// is `upto` at least.
+    fn forget(&self, entries: Vec<(Bytes, Version)>, upto: u64) -> Answer<'_, u64>;
+
+    /// Deletions up to this moment of the clock may have been forgotten.
+    fn horizon(&self) -> u64;
 
     /// Turns up to `limit` records whose time has come into tombstones; how many.
     fn expire(&self, now_ms: u64, limit: usize) -> Answer<'_, u64>;

@@ -7,15 +7,33 @@ use bytes::Bytes;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// It cannot be made or written in.
-    #[error("cannot write in the data directory `{}`: {source}", dir.display())]
+    #[error("cannot write in the data directory `{}`: {source}; see to the disk and to who may write there, or name another directory", dir.display())]
     Unwritable {
         /// The directory.
         dir: PathBuf,
         /// What the system said.
         source: io::Error,
     },
+    /// One of its files cannot be read.
+    #[error("cannot read `{}`: {source}; see to the disk, and to who may read the file", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no room to look at it without touching it.
+    #[error("cannot copy {bytes} bytes of journals to `{}`, so as to look at them and not to touch them: {source}; make room there, or name another directory in the environment variable TMPDIR", dir.display())]
+    NoScratch {
+        /// The directory for temporary files.
+        dir: PathBuf,
+        /// Bytes that it needs.
+        bytes: u64,
+        /// What the system said.
+        source: io::Error,
+    },
     /// There is no store in it.
-    #[error("there is no store in `{}`", dir.display())]
+    #[error("there is no store in `{}`: name the directory that the node has as its data_dir", dir.display())]
     Absent {
         /// The directory.
         dir: PathBuf,
@@ -27,7 +45,7 @@ pub enum OpenError {
         dir: PathBuf,
     },
     /// It was written in another format.
-    #[error("the data directory `{}` is in format {found}, this program reads and writes format {expected}", dir.display())]
+    #[error("the data directory `{}` is in format {found}, this program reads and writes format {expected}: start the program that wrote it, or this one with an empty directory", dir.display())]
     Format {
         /// The directory.
         dir: PathBuf,
@@ -37,7 +55,7 @@ pub enum OpenError {
         expected: u32,
     },
     /// It belongs to a cluster with identifiers of another width, and is ordered by them.
-    #[error("the data directory `{}` holds identifiers of {found} bits, this node uses {expected}", dir.display())]
+    #[error("the data directory `{}` holds identifiers of {found} bits, this node uses {expected}: start it with id_bits = {found}, or with another directory", dir.display())]
     Bits {
         /// The directory.
         dir: PathBuf,
@@ -70,24 +88,34 @@ pub enum OpenError {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StoreError {
     /// What is on the disk is not what was written. Nothing was changed.
-    #[error("the record of key `{}` is damaged on the disk: {reason}", shown(key))]
+    #[error("the record of key `{}` in `{}` is damaged: {reason}", shown(key), file.display())]
     Corrupt {
         /// The key of the record; the name of the blob for [`Store::meta`](crate::Store::meta).
         key: Bytes,
+        /// Where it lies: a directory of the engine's.
+        file: PathBuf,
         /// What gave it away.
         reason: String,
     },
     /// The disk could not be read. Nothing was changed.
-    #[error("cannot read the data directory `{}`: {reason}", dir.display())]
+    #[error("cannot read `{}`: {reason}: see to the disk", file.display())]
     Unreadable {
-        /// The directory.
-        dir: PathBuf,
+        /// Where: a directory of the engine's.
+        file: PathBuf,
         /// What the engine said.
+        reason: String,
+    },
+    /// A file beside the engine could not be written. Nothing was changed.
+    #[error("cannot write `{}`: {reason}: see to the disk", file.display())]
+    Unwritable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
         reason: String,
     },
     /// A write failed, this one or one before. What of it is on the disk is unknown, so the store
     /// takes no more until it is opened again; it goes on answering reads with what was acknowledged.
-    #[error("the data directory `{}` takes no more writes since one failed ({reason}): see to the disk, then restart the node", dir.display())]
+    #[error("the data directory `{}` is read-only since a write failed ({reason}): make room or see to the disk, then restart the node", dir.display())]
     Failed {
         /// The directory.
         dir: PathBuf,

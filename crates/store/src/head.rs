@@ -28,6 +28,11 @@ impl Head {
         Listed { id: place.id, key: place.key, version: self.version, tombstone: self.is_tombstone(), bytes }
     }
 
+    /// Whether a deletion of exactly this version may be forgotten here.
+    pub(crate) fn is_deletion_of(&self, version: Version) -> bool {
+        self.is_tombstone() && self.version == version
+    }
+
     /// What becomes of a put of `version` where `present` is: the answer, and whether there is anything to write.
     pub(crate) fn judge(present: Option<&Head>, version: Version, durable: bool) -> (Put, bool) {
         match present {

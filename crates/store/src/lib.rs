@@ -17,9 +17,9 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let store = Store::memory(ring::Space::SHA1);
-//! let clock = Clock::new(store.number());
+//! let clock = Clock::new(store.number(), 1_000);
 //!
-//! let (old, new) = (clock.next(1_700_000_000_000, None), clock.next(1_700_000_000_000, None));
+//! let (old, new) = (clock.next(1, 1_700_000_000_000, None), clock.next(1, 1_700_000_000_000, None));
 //! store.put(Record::new("colour", new, "blue")).await?;
 //!
 //! let late = store.put(Record::new("colour", old, "red")).await?;
@@ -31,6 +31,7 @@
 
 mod clock;
 mod counters;
+mod digest;
 mod durable;
 mod engine;
 mod error;
@@ -46,6 +47,7 @@ mod version;
 
 pub use clock::Clock;
 pub use counters::Stats;
+pub use digest::Digest;
 pub use durable::Examined;
 pub use error::{OpenError, StoreError};
 pub use listing::{Cursor, Listed, Page};

@@ -4,17 +4,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::{RwLock, RwLockWriteGuard};
-use ring::{Id, Places};
+use ring::{Id, Places, Range};
 
 use crate::counters::Counters;
 use crate::engine::{Answer, Engine};
 use crate::head::Head;
 use crate::place::Place;
 use crate::span::Span;
-use crate::{Put, Record, Stats, StoreError, Version};
+use crate::{Digest, Put, Record, Stats, StoreError, Version};
 
 /// 2^6 shards: enough that a few dozen threads seldom wait for one another.
 const SHARD_BITS_MAX: u32 = 6;
@@ -25,6 +26,7 @@ pub(crate) struct Memory {
     number: u64,
     shards: Vec<RwLock<Shard>>,
     counters: Counters,
+    horizon: AtomicU64,
     meta: RwLock<BTreeMap<String, Vec<u8>>>,
 }
 
@@ -47,14 +49,15 @@ impl Memory {
             places,
             number: rand::random::<u64>().max(1),
             shards: (0..shards).map(|_| RwLock::default()).collect(),
-            counters: Counters::default(),
+            counters: Counters::new(places.space()),
+            horizon: AtomicU64::new(0),
             meta: RwLock::default(),
         }
     }
 
     fn shard(&self, id: Id) -> &RwLock<Shard> {
         // Cannot fail: an identifier's leading bits number one of the shards.
-        &self.shards[leading_bits(id)]
+        &self.shards[id.leading_bits(SHARD_BITS_MAX)]
     }
 
     fn put_one(&self, record: Record) -> Put {
@@ -70,10 +73,10 @@ impl Memory {
         outcome
     }
 
-    fn erase_one(&self, key: &[u8], upto: Version) -> bool {
+    fn erase_one(&self, key: &[u8], is_meant: impl Fn(&Head) -> bool) -> bool {
         let place = Place::copied(self.places, key);
         let mut shard = self.shard(place.id).write();
-        let erased = shard.entries.get(&place).is_some_and(|entry| entry.head.version <= upto);
+        let erased = shard.entries.get(&place).is_some_and(|entry| is_meant(&entry.head));
         if erased {
             self.replace(&mut shard, place, None);
         }
@@ -102,7 +105,6 @@ impl Memory {
     /// Changes one entry, and what is kept about it elsewhere.
     fn replace(&self, shard: &mut RwLockWriteGuard<'_, Shard>, place: Place, entry: Option<Entry>) {
         let after = entry.as_ref().map(|entry| entry.head);
-        let key_len = place.key.len();
         if let Some(at_ms) = after.and_then(|head| head.expires_at_ms) {
             shard.due.insert((at_ms, place.clone()));
         }
@@ -114,9 +116,9 @@ impl Memory {
         if let Some(at_ms) = before.and_then(|head| head.expires_at_ms)
             && after.and_then(|head| head.expires_at_ms) != Some(at_ms)
         {
-            shard.due.remove(&(at_ms, place));
+            shard.due.remove(&(at_ms, place.clone()));
         }
-        self.counters.changed(key_len, before.as_ref(), after.as_ref());
+        self.counters.changed(&place, before.as_ref(), after.as_ref());
     }
 }
 
@@ -157,7 +159,7 @@ impl Engine for Memory {
     }
 
     fn scan(&self, span: &Span, each: &mut dyn FnMut(Place, Head) -> bool) -> Result<(), StoreError> {
-        let shards = &self.shards[leading_bits(span.first)..=leading_bits(span.last)];
+        let shards = &self.shards[span.first.leading_bits(SHARD_BITS_MAX)..=span.last.leading_bits(SHARD_BITS_MAX)];
         for shard in shards {
             let shard = shard.read();
             let from_start = shard.entries.range((span.start(), Bound::Unbounded));
@@ -170,15 +172,33 @@ impl Engine for Memory {
         Ok(())
     }
 
+    fn digest(&self, range: Range) -> Result<Digest, StoreError> {
+        self.counters.digest(range, |span, each| self.scan(span, each))
+    }
+
     fn put(&self, records: Vec<Record>) -> Answer<'_, Vec<Put>> {
         Box::pin(async move { Ok(records.into_iter().map(|record| self.put_one(record)).collect()) })
     }
 
     fn erase(&self, entries: Vec<(Bytes, Version)>) -> Answer<'_, u64> {
         Box::pin(async move {
-            let erased = entries.iter().filter(|(key, upto)| self.erase_one(key, *upto));
+            let erased = entries.iter().filter(|(key, upto)| self.erase_one(key, |head| head.version <= *upto));
             Ok(erased.count() as u64)
         })
+    }
+
+    fn forget(&self, entries: Vec<(Bytes, Version)>, upto: u64) -> Answer<'_, u64> {
+        Box::pin(async move {
+            // First, so that nobody finds the deletion gone and the horizon below it.
+            self.horizon.fetch_max(upto, Ordering::AcqRel);
+            let forgotten =
+                entries.iter().filter(|(key, version)| self.erase_one(key, |head| head.is_deletion_of(*version)));
+            Ok(forgotten.count() as u64)
+        })
+    }
+
+    fn horizon(&self) -> u64 {
+        self.horizon.load(Ordering::Acquire)
     }
 
     fn expire(&self, now_ms: u64, limit: usize) -> Answer<'_, u64> {
@@ -202,34 +222,5 @@ impl Engine for Memory {
 
     fn flush(&self) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
-    }
-}
-
-/// The leading bits of an identifier as a number, [`SHARD_BITS_MAX`] of them or all there are.
-fn leading_bits(id: Id) -> usize {
-    let bits = id.space().bits();
-    let shift = bits - bits.min(SHARD_BITS_MAX);
-    let bit = |place: u32| id.to_array()[19 - place as usize / 8] >> (place % 8) & 1;
-    (shift..bits).rev().fold(0, |number, place| number << 1 | usize::from(bit(place)))
-}
-
-#[cfg(test)]
-mod tests {
-    use ring::Space;
-
-    use super::*;
-
-    #[test]
-    fn shards_follow_one_another_in_identifier_order() {
-        for bits in [3, 6, 7, 8, 13, 64, 127, 128, 130, 160] {
-            let space = Space::new(bits).expect("a width");
-            let mut ids: Vec<Id> = (0..1_000u32).map(|key| space.hash(&key.to_be_bytes())).collect();
-            ids.extend([space.zero(), space.max()]);
-            ids.sort();
-            let shards: Vec<usize> = ids.iter().map(|id| leading_bits(*id)).collect();
-            assert!(shards.is_sorted(), "{bits} bits");
-            assert_eq!(shards.first(), Some(&0));
-            assert_eq!(shards.last(), Some(&((1 << bits.min(SHARD_BITS_MAX)) - 1)));
-        }
     }
 }

@@ -41,7 +41,7 @@ impl Span {
         }
     }
 
-    fn new(first: Id, last: Id) -> Self {
+    pub(crate) fn new(first: Id, last: Id) -> Self {
         Self { first, last, seen: None }
     }
 

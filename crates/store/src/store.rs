@@ -9,7 +9,7 @@ use crate::durable::Durable;
 use crate::engine::Engine;
 use crate::memory::Memory;
 use crate::span::Span;
-use crate::{Cursor, OpenError, Page, Put, Record, Stats, StoreError, Version};
+use crate::{Cursor, Digest, OpenError, Page, Put, Record, Stats, StoreError, Version};
 
 /// A handle to the records of this node; clones are the same store.
 ///
@@ -131,6 +131,16 @@ impl Store {
         Ok(Page { entries, next })
     }
 
+    /// What the records of a range come to. Costs two short scans, however many there are. While it is written to there
+    /// may be a write in it that a listing does not show yet, or the other way round.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::list`].
+    pub fn digest(&self, range: Range) -> Result<Digest, StoreError> {
+        self.engine.digest(range)
+    }
+
     /// The records of the keys, in order, as many as fit in `max_bytes` of keys and values, but one
     /// at least; and how many of the keys that deals with. A key that is not here has no record.
     ///
@@ -159,6 +169,42 @@ impl Store {
     /// How much is here.
     pub fn stats(&self) -> Stats {
         self.engine.stats()
+    }
+
+    /// Forgets the deletions among these that are of exactly that version; how many there were. From then on the key is as
+    /// if it had never been: call this only when no holder can bring an older record back, but for those that
+    /// [`Store::horizon`] tells apart.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::put`].
+    pub async fn forget(&self, entries: Vec<(Bytes, Version)>) -> Result<u64, StoreError> {
+        match entries.is_empty() {
+            true => Ok(0),
+            false => {
+                let upto = entries.iter().map(|(_, version)| version.clock).max().unwrap_or(0);
+                self.engine.forget(entries, upto).await
+            }
+        }
+    }
+
+    /// Deletions up to this moment of the hybrid clock ([`Version::clock`]) may have been forgotten: a record from a store that was
+    /// not up to date then may have been deleted since, and nobody here would know.
+    pub fn horizon(&self) -> u64 {
+        self.engine.horizon()
+    }
+
+    /// Makes the horizon `clock` at least: somebody whose records were copied here has forgotten that much. In a durable
+    /// store it is past its fsync on return.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::put`].
+    pub async fn raise_horizon(&self, clock: u64) -> Result<(), StoreError> {
+        match clock <= self.horizon() {
+            true => Ok(()),
+            false => self.engine.forget(Vec::new(), clock).await.map(drop),
+        }
     }
 
     /// Turns up to `limit` records whose time has come by `now_ms` (wall clock) into tombstones of the same version, so

@@ -17,7 +17,7 @@ const ROLE: &str = "STORE_VICTIM_ROLE";
 
 fn record(number: u64) -> Record {
     let value = number.to_be_bytes().repeat(1 + number as usize % 200);
-    Record::new(format!("key {number}"), Version { clock: number, store: 1 }, value)
+    Record::new(format!("key {number}"), Version { term: 0, clock: number, store: 1 }, value)
 }
 
 /// The command that runs [`victim`], through a shell that may first limit it.

@@ -11,7 +11,7 @@ use store::{OpenError, Put, Record, Stats, Store, StoreError, Version};
 const SPACE: Space = Space::SHA1;
 
 fn version(clock: u64) -> Version {
-    Version { clock, store: 1 }
+    Version { term: 0, clock, store: 1 }
 }
 
 fn open(dir: &Path) -> Store {
@@ -215,11 +215,11 @@ fn another_format_another_width_and_half_a_store_are_refused() {
 
     let format = dir.path().join("FORMAT");
     let text = fs::read_to_string(&format).expect("a header");
-    fs::write(&format, text.replace("format 1", "format 2")).expect("written");
+    fs::write(&format, text.replace("format 2", "format 3")).expect("written");
     let future = refused(SPACE);
-    assert!(future.contains("format 2") && future.contains("format 1"), "{future}");
+    assert!(future.contains("format 3") && future.contains("format 2"), "{future}");
     for garbled in
-        ["", "dht-store", "something\nformat 1\nid-bits 160\n", "dht-store\nformat x\n", "dht-store\nformat 1\n"]
+        ["", "dht-store", "something\nformat 2\nid-bits 160\n", "dht-store\nformat x\n", "dht-store\nformat 2\n"]
     {
         fs::write(&format, garbled).expect("written");
         assert!(refused(SPACE).contains("FORMAT"), "{garbled:?}");

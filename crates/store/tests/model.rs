@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use proptest::prelude::*;
 use ring::{Id, Range, Space};
-use store::{Cursor, Listed, Put, Record, Stats, Store, Version};
+use store::{Cursor, Digest, Listed, Put, Record, Stats, Store, Version};
 
 /// What one handler may ask of a store. Keys are numbers of a small pool, so that they meet often.
 #[derive(Clone, Debug)]
 enum Step {
     Put(Vec<Written>),
     Erase(Vec<(u8, u64)>),
+    Forget(Vec<(u8, u64, u64)>),
+    RaiseHorizon(u64),
     Expire { now_ms: u64, limit: usize },
     List { after: u16, upto: u16, page: usize },
     SetMeta(u8, Vec<u8>),
@@ -45,6 +47,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         8 => proptest::collection::vec(written(), 1..6).prop_map(Step::Put),
         2 => proptest::collection::vec((0..KEYS, 0u64..12), 1..4).prop_map(Step::Erase),
+        2 => proptest::collection::vec((0..KEYS, 0u64..12, 0u64..3), 1..6).prop_map(Step::Forget),
+        1 => (0u64..15).prop_map(Step::RaiseHorizon),
         2 => (0u64..60, 0usize..8).prop_map(|(now_ms, limit)| Step::Expire { now_ms, limit }),
         3 => (any::<u16>(), any::<u16>(), 0usize..9).prop_map(|(after, upto, page)| Step::List { after, upto, page }),
         1 => (0u8..3, proptest::collection::vec(any::<u8>(), 0..20)).prop_map(|(name, blob)| Step::SetMeta(name, blob)),
@@ -59,7 +63,7 @@ fn key(number: u8) -> Bytes {
 }
 
 fn record(written: &Written) -> Record {
-    let version = Version { clock: written.clock, store: written.store };
+    let version = Version { term: written.clock / 4, clock: written.clock, store: written.store };
     let value = written.value.clone().map(Bytes::from);
     Record { key: key(written.key), version, expires_at_ms: written.expires_at_ms, value }
 }
@@ -72,6 +76,7 @@ struct Trial {
     number: u64,
     model: BTreeMap<Bytes, Record>,
     meta: BTreeMap<String, Vec<u8>>,
+    horizon: u64,
 }
 
 impl Trial {
@@ -82,7 +87,7 @@ impl Trial {
             None => Store::memory(space),
         };
         let number = store.number();
-        Self { space, dir, store: Some(store), number, model: BTreeMap::new(), meta: BTreeMap::new() }
+        Self { space, dir, store: Some(store), number, model: BTreeMap::new(), meta: BTreeMap::new(), horizon: 0 }
     }
 
     fn store(&self) -> &Store {
@@ -93,6 +98,11 @@ impl Trial {
         match step {
             Step::Put(written) => self.put(written).await,
             Step::Erase(entries) => self.erase(entries).await,
+            Step::Forget(entries) => self.forget(entries).await,
+            Step::RaiseHorizon(clock) => {
+                self.store().raise_horizon(*clock).await.expect("raised");
+                self.horizon = self.horizon.max(*clock);
+            }
             Step::Expire { now_ms, limit } => self.expire(*now_ms, *limit).await,
             Step::List { after, upto, page } => {
                 let id = |number: &u16| self.space.hash(&number.to_be_bytes());
@@ -127,8 +137,10 @@ impl Trial {
     }
 
     async fn erase(&mut self, entries: &[(u8, u64)]) {
-        let entries: Vec<(Bytes, Version)> =
-            entries.iter().map(|(number, clock)| (key(*number), Version { clock: *clock, store: 1 })).collect();
+        let entries: Vec<(Bytes, Version)> = entries
+            .iter()
+            .map(|(number, clock)| (key(*number), Version { term: clock / 4, clock: *clock, store: 1 }))
+            .collect();
         let mut expected = 0;
         for (key, upto) in &entries {
             if self.model.get(key).is_some_and(|record| record.version <= *upto) {
@@ -137,6 +149,21 @@ impl Trial {
             }
         }
         assert_eq!(self.store().erase(entries).await, Ok(expected));
+    }
+
+    async fn forget(&mut self, entries: &[(u8, u64, u64)]) {
+        let version = |clock, store| Version { term: clock / 4, clock, store };
+        let entries: Vec<(Bytes, Version)> =
+            entries.iter().map(|(number, clock, store)| (key(*number), version(*clock, *store))).collect();
+        let mut expected = 0;
+        for (key, version) in &entries {
+            self.horizon = self.horizon.max(version.clock);
+            if self.model.get(key).is_some_and(|record| record.is_tombstone() && record.version == *version) {
+                self.model.remove(key);
+                expected += 1;
+            }
+        }
+        assert_eq!(self.store().forget(entries).await, Ok(expected));
     }
 
     /// Which records a limited sweep takes is the engine's affair, how many is not; the next one takes the rest.
@@ -174,6 +201,8 @@ impl Trial {
             }
         }
         assert_eq!(found, expected);
+        let sum = |sum: Digest, listed: &Listed| sum.plus(Digest::of(&listed.key, listed.version));
+        assert_eq!(self.store().digest(range), Ok(expected.iter().fold(Digest::default(), sum)));
     }
 
     fn reopen(&mut self) {
@@ -186,6 +215,7 @@ impl Trial {
     fn check(&self) {
         let store = self.store();
         assert_eq!(store.number(), self.number);
+        assert_eq!(store.horizon(), self.horizon);
         for number in 0..KEYS {
             assert_eq!(store.get(&key(number)), Ok(self.model.get(&key(number)).cloned()));
         }

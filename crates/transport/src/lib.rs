@@ -25,7 +25,7 @@ pub use connection::Connection;
 pub use limits::Limits;
 pub use peer_client::PeerClient;
 pub use pool::{Pool, PoolConfig};
-pub use serve::{AdminService, Health, KvError, KvService, PeerService, ServeError, Server, reason};
+pub use serve::{AdminService, Health, KvError, KvService, PeerService, ServeError, Server, Verified, reason};
 pub use tonic::{Code, Status};
 pub use traffic::Traffic;
 pub use wire::Here;

@@ -6,7 +6,8 @@ use overlay::{Addr, Envelope, Peer, RingId};
 use parking_lot::RwLock;
 use tokio::time::Instant;
 use wire::records::{
-    Execute, Fetch, FetchReply, List, ListReply, Offer, OfferReply, Outcome, Read, ReadReply, Store, StoreReply,
+    Digest, DigestReply, Execute, Fetch, FetchReply, Forget, ForgetReply, Hint, List, ListReply, Look, LookReply,
+    Offer, OfferReply, Outcome, Read, ReadReply, Store, StoreReply,
 };
 use wire::{Call, Here, StorageEnvelope, WireProtocol};
 
@@ -27,15 +28,17 @@ struct Own {
     here: Here,
     me: RwLock<Peer>,
     store: u64,
+    wall_ms: fn() -> u64,
     message_len_max: usize,
     traffic: Traffic,
 }
 
 impl PeerClient {
-    /// For the node `me`, whose store was born with the number `store`.
-    pub fn new(pool: Pool, here: Here, me: Peer, store: u64, limits: &Limits) -> Self {
+    /// For the node `me`, whose store was born with the number `store`, and whose wall clock is `wall_ms`, in
+    /// milliseconds since 1970.
+    pub fn new(pool: Pool, here: Here, me: Peer, store: u64, limits: &Limits, wall_ms: fn() -> u64) -> Self {
         let (me, message_len_max) = (RwLock::new(me), limits.message_len_max());
-        let own = Own { here, me, store, message_len_max, traffic: Traffic::default() };
+        let own = Own { here, me, store, wall_ms, message_len_max, traffic: Traffic::default() };
         Self { pool, own: Arc::new(own) }
     }
 
@@ -110,6 +113,50 @@ impl PeerClient {
         self.about_records(to, ring, request, timeout).await
     }
 
+    /// Leaves a copy with a stand-in; whether it is kept.
+    pub async fn hint(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        request: &Hint,
+        timeout: Duration,
+    ) -> Result<bool, CallError> {
+        self.about_records(to, ring, request, timeout).await
+    }
+
+    /// Asks what a node holds of a key and is to its range, for showing.
+    pub async fn look(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        request: &Look,
+        timeout: Duration,
+    ) -> Result<LookReply, CallError> {
+        self.about_records(to, ring, request, timeout).await
+    }
+
+    /// Asks what the records of some ranges come to.
+    pub async fn digest(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        request: &Digest,
+        timeout: Duration,
+    ) -> Result<DigestReply, CallError> {
+        self.about_records(to, ring, request, timeout).await
+    }
+
+    /// Has a member forget deletions, or say which it knows.
+    pub async fn forget(
+        &self,
+        to: &Peer,
+        ring: Option<RingId>,
+        request: &Forget,
+        timeout: Duration,
+    ) -> Result<ForgetReply, CallError> {
+        self.about_records(to, ring, request, timeout).await
+    }
+
     /// Asks for a page of keys and versions.
     pub async fn list(
         &self,
@@ -151,7 +198,7 @@ impl PeerClient {
         timeout: Duration,
     ) -> Result<C::Reply, CallError> {
         let envelope = Envelope { from: self.own.me.read().clone(), to: Some(to.clone()), ring };
-        let envelope = StorageEnvelope { envelope, store: self.own.store };
+        let envelope = StorageEnvelope { envelope, store: self.own.store, wall_ms: (self.own.wall_ms)() };
         self.ask(&to.addr, &envelope, call, timeout).await.0
     }
 

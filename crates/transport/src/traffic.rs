@@ -1,6 +1,19 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use wire::records::{Execute, Fetch, List, Offer, Read, Store};
+use wire::records::{Digest, Execute, Fetch, Forget, Hint, List, Look, Offer, Read, Store};
+
+const ABOUT_RECORDS: [&str; 10] = [
+    Execute::PATH,
+    Store::PATH,
+    Hint::PATH,
+    Read::PATH,
+    Look::PATH,
+    Digest::PATH,
+    Forget::PATH,
+    List::PATH,
+    Fetch::PATH,
+    Offer::PATH,
+];
 
 /// Counts what a node's upkeep costs: calls about the overlay and about who holds what, not those about records.
 ///
@@ -24,8 +37,7 @@ impl Traffic {
     }
 
     pub(crate) fn count(&self, path: &str, bytes: usize) {
-        let records = [Execute::PATH, Store::PATH, Read::PATH, List::PATH, Fetch::PATH, Offer::PATH];
-        if !records.contains(&path) {
+        if !ABOUT_RECORDS.contains(&path) {
             self.messages.fetch_add(1, Ordering::Relaxed);
             self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         }

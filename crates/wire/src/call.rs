@@ -46,6 +46,8 @@ pub struct StorageEnvelope {
     pub envelope: Envelope,
     /// The number that the caller's store was born with.
     pub store: u64,
+    /// The caller's wall clock, milliseconds since 1970.
+    pub wall_ms: u64,
 }
 
 impl StorageEnvelope {

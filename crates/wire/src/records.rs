@@ -2,16 +2,31 @@
 //!
 //! A user's [`Operation`] goes to the primary of its key as [`Execute`] and comes back as an
 //! [`Outcome`]. A primary keeps copies with [`Store`] and asks for them with [`Read`]; [`List`] and
-//! [`Fetch`] bring a newcomer or a new primary up; [`Offer`] is how a record that lies in the wrong
-//! place finds its owner.
+//! [`Fetch`] bring a newcomer or a new primary up; [`Digest`] finds out first what there is to bring;
+//! [`Offer`] is how a record that lies in the wrong place finds its owner, and [`Forget`] ends a
+//! deletion that everybody knows. [`Look`] is for people: nothing is decided by its answer.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use overlay::Peer;
-use replica::Set;
+use replica::{Member, Set};
 use ring::{Id, Range};
 use store::{Cursor, Record, Version};
+
+/// How many of a record's holders have to answer. Whatever is asked for, a write goes to all of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub enum Consistency {
+    /// The cluster's write or read quorum.
+    #[default]
+    Default,
+    /// The primary alone.
+    One,
+    /// A majority, the primary included.
+    Quorum,
+    /// All.
+    All,
+}
 
 /// What a user wants done.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,11 +41,15 @@ pub enum Operation {
         ttl_ms: Option<u64>,
         /// Only if this holds.
         condition: Option<Condition>,
+        /// How many copies before the answer.
+        consistency: Consistency,
     },
     /// Read a value.
     Get {
         /// 1 to 1,024 bytes.
         key: Bytes,
+        /// How many holders are asked.
+        consistency: Consistency,
     },
     /// Remove a record, whether there is one or not.
     Delete {
@@ -38,6 +57,8 @@ pub enum Operation {
         key: Bytes,
         /// Only if this holds.
         condition: Option<Condition>,
+        /// How many copies before the answer.
+        consistency: Consistency,
     },
 }
 
@@ -45,7 +66,7 @@ impl Operation {
     /// The key that it is about.
     pub fn key(&self) -> &Bytes {
         match self {
-            Operation::Put { key, .. } | Operation::Get { key } | Operation::Delete { key, .. } => key,
+            Operation::Put { key, .. } | Operation::Get { key, .. } | Operation::Delete { key, .. } => key,
         }
     }
 
@@ -136,6 +157,8 @@ pub enum Reason {
     Joining,
     /// Not enough of the key's holders answer.
     Quorum,
+    /// The same, and trying again won't help: they take no writes. Users are told [`Reason::Quorum`].
+    ReadOnly,
     /// The key's owner could not be found or reached.
     Unreachable,
     /// The node is on its way out.
@@ -148,6 +171,7 @@ impl Reason {
         match self {
             Reason::Joining => "joining",
             Reason::Quorum => "quorum",
+            Reason::ReadOnly => "read-only",
             Reason::Unreachable => "unreachable",
             Reason::Leaving => "leaving",
         }
@@ -155,7 +179,7 @@ impl Reason {
 
     /// Reads [`Reason::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        [Reason::Joining, Reason::Quorum, Reason::Unreachable, Reason::Leaving]
+        [Reason::Joining, Reason::Quorum, Reason::ReadOnly, Reason::Unreachable, Reason::Leaving]
             .into_iter()
             .find(|reason| reason.as_str() == text)
     }
@@ -213,6 +237,18 @@ pub enum StoreReply {
     NewerSet(NewerSet),
 }
 
+/// From a primary: keep this copy for a member that did not take it, and give it to that one when it is back. The reply
+/// says whether there is room for it; it never counts as a copy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hint {
+    /// Whom it is for.
+    pub member: Member,
+    /// The set that the primary acts for.
+    pub number: u64,
+    /// The copy.
+    pub record: Record,
+}
+
 /// From a primary: what do you hold of this key?
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Read {
@@ -237,6 +273,141 @@ pub enum ReadReply {
     Record(Record),
     /// There is a newer set.
     NewerSet(NewerSet),
+}
+
+/// What do you hold of this key, and what are you to its range? For showing: nothing is decided by it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Look {
+    /// The key.
+    pub key: Bytes,
+}
+
+/// To [`Look`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LookReply {
+    /// What the node knows of the key's range; none when it knows no set of it.
+    pub sight: Option<Sight>,
+    /// What it has of the key; none when that is nothing.
+    pub held: Option<Held>,
+    /// What it has is on its disk; else in its memory.
+    pub durable: bool,
+    /// The number of its store: a set that names another one does not count on what is there.
+    pub store: u64,
+    /// It takes no writes: its disk failed.
+    pub read_only: bool,
+}
+
+/// What a node knows of a range, and what it is to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sight {
+    /// The range.
+    pub range: Range,
+    /// The newest accepted set that is known there.
+    pub set: Set,
+    /// The node's part.
+    pub part: Part,
+    /// At the primary: everything from before the set is on a majority of it.
+    pub settled: bool,
+    /// The node has accepted a proposal for the next set.
+    pub fenced: bool,
+    /// At the primary: newcomers that are being brought up.
+    pub learners: Vec<Member>,
+    /// Who keeps the set from having a majority.
+    pub missing: Vec<Member>,
+}
+
+/// A node's part in a range, in a word.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Part {
+    /// Orders the range's writes.
+    Primary,
+    /// Is the primary, and still learns what the set before it holds.
+    TakingOver,
+    /// Holds a copy that counts.
+    Member,
+    /// On its way into the set.
+    Newcomer,
+    /// Has no part in it.
+    Outside,
+}
+
+impl Part {
+    const ALL: [Part; 5] = [Part::Primary, Part::TakingOver, Part::Member, Part::Newcomer, Part::Outside];
+
+    /// As it is shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Part::Primary => "primary",
+            Part::TakingOver => "taking over",
+            Part::Member => "member",
+            Part::Newcomer => "newcomer",
+            Part::Outside => "outside",
+        }
+    }
+
+    /// Reads [`Part::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        Part::ALL.into_iter().find(|part| part.as_str() == text)
+    }
+}
+
+/// A record without its key and value.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Held {
+    /// Which write it is.
+    pub version: Version,
+    /// It is a deletion.
+    pub tombstone: bool,
+    /// Wall-clock milliseconds since 1970; none: never.
+    pub expires_at_ms: Option<u64>,
+}
+
+/// What the records of some ranges come to: two that come to the same are the same.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Digest {
+    /// The number of the store that is meant: a node that came back with another one refuses.
+    pub holder: u64,
+    /// The range.
+    pub range: Range,
+    /// The set that it is asked under, as for [`List`].
+    pub set: Set,
+    /// Parts of the range, 4,096 at most…
+    pub cuts: Vec<Range>,
+    /// …each to be cut evenly into so many, 1 to 4,096; 65,536 at most in all.
+    pub parts: u32,
+}
+
+/// To [`Digest`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DigestReply {
+    /// Of each part of each cut, clockwise.
+    pub digests: Vec<store::Digest>,
+    /// There is a newer set; nothing was looked at.
+    pub newer: Option<NewerSet>,
+    /// Deletions up to this moment of the hybrid clock may have been forgotten by this store.
+    pub horizon: u64,
+}
+
+/// From a primary: deletions that every holder knows, to be forgotten.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Forget {
+    /// The number of the store that is meant: a node that came back with another one refuses.
+    pub holder: u64,
+    /// The set that the primary acts for.
+    pub number: u64,
+    /// The deletions.
+    pub entries: Vec<Listed>,
+    /// Forget those, and raise the horizon to this moment of the hybrid clock; none: only say which are here as deletions.
+    pub horizon: Option<u64>,
+}
+
+/// To [`Forget`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ForgetReply {
+    /// By index: here, as a deletion of exactly this version.
+    pub held: Vec<u32>,
+    /// There is a newer set; nothing was done.
+    pub newer: Option<NewerSet>,
 }
 
 /// Keys and versions of a range, in order, a page at a time.
@@ -279,6 +450,10 @@ pub struct ListReply {
 pub struct Fetch {
     /// The number of the store that is meant: a node that came back with another one refuses.
     pub holder: u64,
+    /// Where the keys lie.
+    pub range: Range,
+    /// The number of the set that they were listed under.
+    pub number: u64,
     /// In the order wanted.
     pub keys: Vec<Bytes>,
 }
@@ -290,6 +465,8 @@ pub struct FetchReply {
     pub records: Vec<Record>,
     /// How many keys were dealt with, 1 at least: ask again for the rest.
     pub taken: u32,
+    /// There is a newer set; nothing was fetched.
+    pub newer: Option<NewerSet>,
 }
 
 /// To the owner: I hold these and should not. Which do you want, which may I erase?
@@ -299,6 +476,8 @@ pub struct Offer {
     pub entries: Vec<Listed>,
     /// The records that were wanted, then.
     pub records: Vec<Record>,
+    /// Everything here was held by right at this moment of the hybrid clock, or came later.
+    pub held_at: u64,
 }
 
 /// To [`Offer`]. Indexes count through the entries, then the records.
@@ -310,6 +489,8 @@ pub struct OfferReply {
     pub confirmed: Vec<u32>,
     /// Not the primary of the first key; nothing was done.
     pub not_primary: Option<NotPrimary>,
+    /// It may have been deleted, and that forgotten, while the offerer was away: it is to be set aside.
+    pub quarantined: Vec<u32>,
 }
 
 macro_rules! paths {
@@ -324,7 +505,11 @@ macro_rules! paths {
 paths! {
     Execute "/dht.v1.Storage/Execute",
     Store "/dht.v1.Storage/Store",
+    Hint "/dht.v1.Storage/Hint",
     Read "/dht.v1.Storage/Read",
+    Look "/dht.v1.Storage/Look",
+    Digest "/dht.v1.Storage/Digest",
+    Forget "/dht.v1.Storage/Forget",
     List "/dht.v1.Storage/List",
     Fetch "/dht.v1.Storage/Fetch",
     Offer "/dht.v1.Storage/Offer"

@@ -3,7 +3,7 @@ use client::{Condition, DeleteOptions, Version};
 use serde::Serialize;
 
 use super::{AckJson, acks_text};
-use crate::args::KeyArg;
+use crate::args::{ConsistencyArg, KeyArg};
 use crate::context::Context;
 use crate::digits::Digits;
 use crate::exit::Result;
@@ -17,6 +17,8 @@ pub(crate) struct Delete {
     /// Only if the record still has this version
     #[arg(long, value_name = "V")]
     if_version: Option<Version>,
+    #[command(flatten)]
+    consistency: ConsistencyArg,
 }
 
 #[derive(Serialize, Debug)]
@@ -30,7 +32,8 @@ struct Deleted {
 impl Delete {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let client = context.client()?;
-        let options = DeleteOptions { condition: self.if_version.map(Condition::IfVersion) };
+        let condition = self.if_version.map(Condition::IfVersion);
+        let options = DeleteOptions { condition, consistency: self.consistency.asked() };
         let receipt = client.delete(self.key.bytes()?, options).await?;
         let ids = receipt.acks.iter().map(|ack| &ack.peer.id[..]).chain([&receipt.id[..]]);
         let digits = Digits::of(&client, ids).await;

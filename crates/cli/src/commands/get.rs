@@ -5,11 +5,11 @@ use std::time::SystemTime;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use client::Record;
+use client::{GetOptions, Record};
 use serde::Serialize;
 
 use super::PeerJson;
-use crate::args::{Format, KeyArg};
+use crate::args::{ConsistencyArg, Format, KeyArg};
 use crate::columns::Columns;
 use crate::context::Context;
 use crate::digits::Digits;
@@ -27,6 +27,8 @@ pub(crate) struct Get {
     /// Show what is known about the record instead of its value: version, expiry, who served it
     #[arg(long)]
     meta: bool,
+    #[command(flatten)]
+    pub(crate) consistency: ConsistencyArg,
 }
 
 #[derive(Serialize, Debug)]
@@ -44,7 +46,8 @@ struct Found {
 impl Get {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let client = context.client()?;
-        let record = client.get(self.key.bytes()?).await.map_err(|error| match error {
+        let options = GetOptions { consistency: self.consistency.asked() };
+        let record = client.get_with(self.key.bytes()?, options).await.map_err(|error| match error {
             client::Error::NotFound => Failure::new(Exit::NotFound, format!("`{}` is not there", self.key.key)),
             error => error.into(),
         })?;

@@ -7,6 +7,7 @@ pub(crate) mod completions;
 pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod dev;
+pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod join;
 pub(crate) mod leave;
@@ -16,6 +17,7 @@ pub(crate) mod put;
 pub(crate) mod ring;
 pub(crate) mod status;
 pub(crate) mod table;
+pub(crate) mod verify;
 
 use std::io;
 
@@ -53,10 +55,12 @@ async fn dispatch(command: Command, context: &Context) -> Result {
         Command::Get(get) => get.run(context).await,
         Command::Delete(delete) => delete.run(context).await,
         Command::Lookup(lookup) => lookup.run(context).await,
+        Command::Explain(explain) => explain.run(context).await,
         Command::Status(status) => status.run(context).await,
         Command::Ring(ring) => ring.run(context).await,
         Command::Table(table) => table.run(context).await,
         Command::Check(check) => check.run(context).await,
+        Command::Verify(verify) => verify.run(context).await,
         Command::Leave(leave) => leave.run(context).await,
         Command::Join(join) => join.run(context).await,
         Command::Dev(dev) => dev.run(context).await,

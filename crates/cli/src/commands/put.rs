@@ -7,7 +7,7 @@ use client::{Condition, PutOptions, Version};
 use serde::Serialize;
 
 use super::{AckJson, acks_text, read_stdin};
-use crate::args::{KeyArg, positive_time};
+use crate::args::{ConsistencyArg, KeyArg, positive_time};
 use crate::context::Context;
 use crate::digits::Digits;
 use crate::exit::{Failure, Result};
@@ -29,6 +29,8 @@ pub(crate) struct Put {
     ttl: Option<Duration>,
     #[command(flatten)]
     condition: ConditionArgs,
+    #[command(flatten)]
+    consistency: ConsistencyArg,
 }
 
 /// What the record that is there must be like.
@@ -61,7 +63,8 @@ struct Stored {
 impl Put {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let (key, value) = (self.key.bytes()?, self.read_value().await?);
-        let options = PutOptions { ttl: self.ttl, condition: self.condition.condition() };
+        let options =
+            PutOptions { ttl: self.ttl, condition: self.condition.condition(), consistency: self.consistency.asked() };
         let client = context.client()?;
         let start = Instant::now();
         let receipt = client.put(key, value, options).await?;

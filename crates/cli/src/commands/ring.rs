@@ -25,6 +25,8 @@ pub(crate) struct MemberView {
     pub(crate) addr: String,
     pub(crate) process: Option<String>,
     pub(crate) state: &'static str,
+    /// Why it takes no writes, whatever its state; null if it does.
+    pub(crate) read_only: Option<String>,
     pub(crate) keys: Option<u64>,
     pub(crate) bytes: Option<u64>,
     pub(crate) incarnation: u64,
@@ -64,6 +66,7 @@ impl MemberView {
             addr: member.peer.addr.to_string(),
             process: report.map(|report| report.process.to_string()),
             state: report.map_or("unreachable", |report| report.state.word()),
+            read_only: report.and_then(|report| report.read_only.clone()),
             keys: report.map(|report| report.keys),
             bytes: report.map(|report| report.bytes),
             incarnation: member.peer.incarnation,
@@ -85,9 +88,10 @@ pub(crate) fn members_text(members: &[MemberView], paint: Paint) -> String {
     }
     let mut columns = Columns::new(&names);
     for member in members {
-        let state = match member.state {
-            "ready" => paint.good("ready"),
-            state => paint.bad(state),
+        let state = match (member.state, &member.read_only) {
+            ("ready", None) => paint.good("ready"),
+            ("ready", Some(_)) => paint.bad("read-only"),
+            (state, _) => paint.bad(state),
         };
         let share = member.share.map_or_else(String::new, |share| format!("{:.1} %", share * 100.0));
         let drawn = member.share.map_or_else(String::new, |share| paint.accent(&bar(share / largest, WIDTH)));
@@ -99,7 +103,7 @@ pub(crate) fn members_text(members: &[MemberView], paint: Paint) -> String {
             drawn,
             member.keys.map_or_else(String::new, |keys| keys.to_string()),
             member.bytes.map_or_else(String::new, byte_size),
-            member.error.clone().unwrap_or_default(),
+            member.error.as_ref().or(member.read_only.as_ref()).cloned().unwrap_or_default(),
         ];
         if placed {
             row.insert(2, member.place.clone().unwrap_or_default());
@@ -119,6 +123,7 @@ mod tests {
             addr: format!("127.0.0.1:70{id}"),
             process: share.map(|_| id.into()),
             state,
+            read_only: None,
             keys: share.map(|_| 12),
             bytes: share.map(|_| 3072),
             incarnation: 1,
@@ -141,6 +146,16 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_takes_no_writes_says_so_and_why() {
+        let mut full = member("10", "ready", Some(0.5));
+        full.read_only = Some("the disk is full".into());
+        let shown = members_text(&[full.clone()], Paint::PLAIN);
+        assert!(shown.contains("  read-only  ") && shown.contains("  the disk is full"), "{shown}");
+        let json = serde_json::to_value(full).unwrap();
+        assert_eq!((&json["state"], &json["read_only"]), (&"ready".into(), &"the disk is full".into()));
+    }
+
+    #[test]
     fn a_group_has_a_column_where_there_are_groups() {
         let mut members = [member("10", "ready", Some(0.5)), member("20", "unreachable", None)];
         members[0].place = Some("group 1".into());
@@ -152,7 +167,7 @@ mod tests {
     #[test]
     fn a_member_that_does_not_answer_has_nulls_and_an_error() {
         let json = serde_json::to_string(&member("20", "unreachable", None)).unwrap();
-        let expected = r#"{"id":"20","addr":"127.0.0.1:7020","process":null,"state":"unreachable","keys":null,"bytes":null,"incarnation":1,"error":"connection refused","share":null}"#;
+        let expected = r#"{"id":"20","addr":"127.0.0.1:7020","process":null,"state":"unreachable","read_only":null,"keys":null,"bytes":null,"incarnation":1,"error":"connection refused","share":null}"#;
         assert_eq!(json, expected);
     }
 }

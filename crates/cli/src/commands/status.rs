@@ -2,15 +2,15 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args;
-use client::message::{RingId, SetStatus, StatusResponse};
-use serde::Serialize;
+use client::message::{RingId, SetStatus, SkewedPeer, StatusResponse, Transfer};
+use serde::{Serialize, Serializer};
 
 use super::PeerJson;
 use crate::columns::Columns;
 use crate::context::Context;
-use crate::digits::{Digits, hex};
+use crate::digits::{Digits, hex, short};
 use crate::exit::{Failure, Result};
-use crate::output::{Paint, byte_size, counted};
+use crate::output::{Paint, byte_size, counted, duration_us};
 
 /// More ranges than these are counted, not listed.
 const LINES_MAX: usize = 24;
@@ -33,8 +33,12 @@ struct StatusJson {
     cluster: String,
     id_bits: u32,
     replicas: u32,
+    write_quorum: Quorum,
+    read_quorum: Quorum,
     state: String,
     health: String,
+    /// Why it takes no writes; null if it does.
+    read_only: Option<String>,
     ring: Option<RingJson>,
     /// Known alive.
     peers: u32,
@@ -48,10 +52,28 @@ struct StatusJson {
     uptime_ms: u64,
     version: String,
     lost_majorities: u64,
+    /// Records that their owners refused, set aside since the start.
+    quarantined: u64,
     overlay_messages: u64,
     overlay_bytes: u64,
     routing_state_bytes: u64,
     sets: Vec<SetJson>,
+    transfers: Vec<TransferJson>,
+    /// Peers whose clock is further off than is allowed.
+    skewed: Vec<SkewedJson>,
+}
+
+/// Copies that a write or a read needs unless the call says otherwise; 0: a majority.
+#[derive(Clone, Copy, Debug)]
+struct Quorum(u32);
+
+impl Serialize for Quorum {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self.0 {
+            0 => serializer.serialize_str("majority"),
+            copies => serializer.serialize_u32(copies),
+        }
+    }
 }
 
 #[derive(Serialize, Debug)]
@@ -68,10 +90,34 @@ struct SetJson {
     number: u64,
     role: String,
     members: Vec<PeerJson>,
+    /// Members that do not answer.
     missing: Vec<String>,
-    learners: Vec<PeerJson>,
+    newcomers: Vec<PeerJson>,
     settled: bool,
     forced: bool,
+}
+
+/// Records under way between this node and another.
+#[derive(Serialize, Debug)]
+struct TransferJson {
+    kind: String,
+    after: Option<String>,
+    upto: Option<String>,
+    with: Option<PeerJson>,
+    /// Records compared, of so many.
+    compared: u64,
+    total: u64,
+    /// Records moved, either way.
+    moved: u64,
+    bytes: u64,
+    elapsed_ms: u64,
+}
+
+#[derive(Serialize, Debug)]
+struct SkewedJson {
+    peer: Option<PeerJson>,
+    /// Ahead of this node's clock; negative: behind.
+    ahead_ms: i64,
 }
 
 impl Status {
@@ -97,8 +143,11 @@ impl StatusJson {
             cluster: status.cluster,
             id_bits: status.id_bits,
             replicas: status.replicas,
+            write_quorum: Quorum(status.write_quorum),
+            read_quorum: Quorum(status.read_quorum),
             state: status.state,
             health: status.health,
+            read_only: Some(status.read_only).filter(|why| !why.is_empty()),
             ring: status.ring.map(ring),
             peers: status.peers_alive,
             peers_known: status.peers_known,
@@ -111,10 +160,13 @@ impl StatusJson {
             uptime_ms: status.uptime_ms,
             version: status.version,
             lost_majorities: status.lost_majorities,
+            quarantined: status.quarantined,
             overlay_messages: status.overlay_messages,
             overlay_bytes: status.overlay_bytes,
             routing_state_bytes: status.routing_state_bytes,
             sets: status.sets.iter().map(|set| SetJson::new(set, digits)).collect(),
+            transfers: status.transfers.iter().map(|transfer| TransferJson::new(transfer, digits)).collect(),
+            skewed: status.skewed.iter().map(|skewed| SkewedJson::new(skewed, digits)).collect(),
         })
     }
 }
@@ -129,10 +181,33 @@ impl SetJson {
             role: set.role.clone(),
             members: set.members.iter().map(|peer| PeerJson::new(peer, digits)).collect(),
             missing: set.missing.iter().map(|id| digits.show(id)).collect(),
-            learners: set.learners.iter().map(|peer| PeerJson::new(peer, digits)).collect(),
+            newcomers: set.learners.iter().map(|peer| PeerJson::new(peer, digits)).collect(),
             settled: set.settled,
             forced: set.forced,
         }
+    }
+}
+
+impl TransferJson {
+    fn new(transfer: &Transfer, digits: Digits) -> Self {
+        let range = transfer.range.as_ref();
+        Self {
+            kind: transfer.kind.clone(),
+            after: range.map(|range| digits.show(&range.after)),
+            upto: range.map(|range| digits.show(&range.upto)),
+            with: transfer.with.as_ref().map(|peer| PeerJson::new(peer, digits)),
+            compared: transfer.compared,
+            total: transfer.total,
+            moved: transfer.moved,
+            bytes: transfer.bytes,
+            elapsed_ms: transfer.elapsed_ms,
+        }
+    }
+}
+
+impl SkewedJson {
+    fn new(skewed: &SkewedPeer, digits: Digits) -> Self {
+        Self { peer: skewed.peer.as_ref().map(|peer| PeerJson::new(peer, digits)), ahead_ms: skewed.ahead_ms }
     }
 }
 
@@ -144,7 +219,7 @@ fn text(status: &StatusJson, paint: Paint) -> String {
     // The node's own words, where it has more to say than its state.
     let words = if status.health.is_empty() { &status.state } else { &status.health };
     let state = match status.state.as_str() {
-        "ready" => paint.good(words),
+        "ready" if status.read_only.is_none() => paint.good(words),
         _ => paint.bad(words),
     };
     line("node", format!("{} at {}", paint.bold(&status.id), status.addr));
@@ -169,13 +244,68 @@ fn text(status: &StatusJson, paint: Paint) -> String {
             counted(status.tombstones, "tombstone")
         ),
     );
-    line("copies", format!("{} of each record", status.replicas));
+    line("copies", format!("{} of each record{}", status.replicas, quorums_text(status)));
     if status.lost_majorities > 0 {
         line("lost", format!("{} went on without a majority", counted(status.lost_majorities, "set")));
     }
+    if status.quarantined > 0 {
+        line("aside", format!("{}, refused by their owners", counted(status.quarantined, "record")));
+    }
+    for skewed in &status.skewed {
+        line("clock", skewed_text(skewed, paint));
+    }
     line("http", status.http.clone().unwrap_or_else(|| "off".to_owned()));
     line("up", format!("{}, version {}", humantime::format_duration(uptime), status.version));
-    format!("{}{}", columns.render(0), sets_text(&status.sets, paint))
+    format!("{}{}{}", columns.render(0), sets_text(&status.sets, paint), transfers_text(&status.transfers))
+}
+
+/// What was configured; a majority goes without saying.
+fn quorums_text(status: &StatusJson) -> String {
+    let quorum = |what: &str, Quorum(copies): Quorum| match copies {
+        0 => String::new(),
+        copies => format!(", a {what} needs {copies}"),
+    };
+    quorum("write", status.write_quorum) + &quorum("read", status.read_quorum)
+}
+
+fn skewed_text(skewed: &SkewedJson, paint: Paint) -> String {
+    let whose = skewed
+        .peer
+        .as_ref()
+        .map_or_else(|| "a peer".to_owned(), |peer| format!("{} at {}", short(&peer.id), peer.addr));
+    let off = duration_us(skewed.ahead_ms.unsigned_abs().saturating_mul(1000));
+    let way = if skewed.ahead_ms < 0 { "behind" } else { "ahead of" };
+    paint.bad(&format!("{whose} is {off} {way} this node"))
+}
+
+/// `(2d, 0a]`.
+fn range_text(after: &Option<String>, upto: &Option<String>) -> String {
+    let end = |end: &Option<String>| short(end.as_deref().unwrap_or("?"));
+    format!("({}, {}]", end(after), end(upto))
+}
+
+/// What is being moved, a line each; of many, the first.
+fn transfers_text(transfers: &[TransferJson]) -> String {
+    if transfers.is_empty() {
+        return String::new();
+    }
+    let mut columns =
+        Columns::new(&["transfer", "range (after, upto]", "with", ">compared", ">records", ">size", ">since"]);
+    for transfer in transfers.iter().take(LINES_MAX) {
+        let percent = (transfer.compared.min(transfer.total) * 100).checked_div(transfer.total);
+        columns.row([
+            transfer.kind.clone(),
+            range_text(&transfer.after, &transfer.upto),
+            transfer.with.as_ref().map_or_else(String::new, |peer| short(&peer.id)),
+            percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent} %")),
+            transfer.moved.to_string(),
+            byte_size(transfer.bytes),
+            duration_us(transfer.elapsed_ms.saturating_mul(1000)),
+        ]);
+    }
+    let more = transfers.len().saturating_sub(LINES_MAX);
+    let more = if more > 0 { format!("{more} more; `-o json` lists each\n") } else { String::new() };
+    format!("\n{}{more}", columns.render(0))
 }
 
 /// The ranges, with what is not as it should be in words: a line for each, or, when they are many, for all that are alike.
@@ -188,8 +318,7 @@ fn sets_text(sets: &[SetJson], paint: Paint) -> String {
     }
     let mut columns = Columns::new(&["range (after, upto]", ">set", "role", ">members", "state"]);
     for set in sets {
-        let end = |end: &Option<String>| crate::digits::short(end.as_deref().unwrap_or("?"));
-        let range = format!("({}, {}]", end(&set.after), end(&set.upto));
+        let range = range_text(&set.after, &set.upto);
         let members = set.members.len().to_string();
         columns.row([range, set.number.to_string(), set.role.clone(), members, state_text(set, paint)]);
     }
@@ -219,8 +348,8 @@ fn state_text(set: &SetJson, paint: Paint) -> String {
     if !set.missing.is_empty() {
         state.push(paint.bad(&format!("{} missing", set.missing.len())));
     }
-    if !set.learners.is_empty() {
-        state.push(counted(set.learners.len() as u64, "newcomer"));
+    if !set.newcomers.is_empty() {
+        state.push(counted(set.newcomers.len() as u64, "newcomer"));
     }
     if set.forced {
         state.push(paint.bad("made without a majority"));
@@ -231,6 +360,7 @@ fn state_text(set: &SetJson, paint: Paint) -> String {
 #[cfg(test)]
 mod tests {
     use client::message::{Peer, Range, Setting};
+    use serde_json::json;
 
     use super::*;
 
@@ -315,6 +445,76 @@ ranges  role     members  state
         assert!(shown.contains("cluster `default`, 6 bits, groups = 3; this node is in group 2\n"), "{shown}");
         let json = serde_json::to_value(status).unwrap();
         assert_eq!((&json["settings"]["groups"], &json["place"]), (&"3".into(), &"group 2".into()));
+    }
+
+    #[test]
+    fn quorums_are_told_where_they_are_no_majorities() {
+        let shown = |write_quorum, read_quorum| {
+            let status = StatusResponse { write_quorum, read_quorum, ..response() };
+            let status = StatusJson::new(status).unwrap();
+            let json = serde_json::to_value(&status).unwrap();
+            (text(&status, Paint::PLAIN), json["write_quorum"].clone(), json["read_quorum"].clone())
+        };
+        let (words, write, read) = shown(0, 0);
+        assert!(words.contains("copies   3 of each record\n"), "{words}");
+        assert_eq!((write, read), (json!("majority"), json!("majority")));
+        let (words, write, read) = shown(3, 1);
+        assert!(words.contains("copies   3 of each record, a write needs 3, a read needs 1\n"), "{words}");
+        assert_eq!((write, read), (json!(3), json!(1)));
+    }
+
+    #[test]
+    fn what_is_set_aside_and_whose_clock_is_off_is_told_where_there_is_any() {
+        let peer = || response().me;
+        let status = StatusResponse {
+            quarantined: 2,
+            skewed: vec![SkewedPeer { peer: peer(), ahead_ms: 2_500 }, SkewedPeer { peer: peer(), ahead_ms: -800 }],
+            ..response()
+        };
+        let status = StatusJson::new(status).unwrap();
+        let shown = text(&status, Paint::PLAIN);
+        let expected = "
+aside    2 records, refused by their owners
+clock    0a at 127.0.0.1:7160 is 2.50 s ahead of this node
+clock    0a at 127.0.0.1:7160 is 800.0 ms behind this node
+";
+        assert!(shown.contains(expected), "{shown}");
+        let json = serde_json::to_value(status).unwrap();
+        assert_eq!(json["quarantined"], 2);
+        let peer = json!({ "id": "0a", "addr": "127.0.0.1:7160" });
+        assert_eq!(json["skewed"][1], json!({ "peer": peer, "ahead_ms": -800 }));
+    }
+
+    #[test]
+    fn what_is_being_moved_is_listed_with_how_far_it_is() {
+        let response = response();
+        let transfer = Transfer {
+            kind: "fetching".into(),
+            range: response.sets[0].range.clone(),
+            with: response.me.clone(),
+            compared: 45,
+            total: 99,
+            moved: 12,
+            bytes: 3072,
+            elapsed_ms: 1_250,
+        };
+        let begun =
+            Transfer { kind: "repairing".into(), compared: 0, total: 0, moved: 0, bytes: 0, ..transfer.clone() };
+        let status = StatusResponse { transfers: vec![transfer, begun], sets: vec![], ..response };
+        let status = StatusJson::new(status).unwrap();
+        let shown = text(&status, Paint::PLAIN);
+        let expected = "
+transfer   range (after, upto]  with  compared  records     size   since
+fetching   (2d, 0a]             0a        45 %       12  3.0 KiB  1.25 s
+repairing  (2d, 0a]             0a           -        0      0 B  1.25 s
+";
+        assert!(shown.ends_with(expected), "{shown}");
+        let json = serde_json::to_value(&status).unwrap();
+        let expected = json!({
+            "kind": "fetching", "after": "2d", "upto": "0a", "with": { "id": "0a", "addr": "127.0.0.1:7160" },
+            "compared": 45, "total": 99, "moved": 12, "bytes": 3072, "elapsed_ms": 1250,
+        });
+        assert_eq!(json["transfers"][0], expected);
     }
 
     #[test]

@@ -41,6 +41,7 @@ fn report(number: u64, table: &Table) -> Report {
         protocol: "chord".into(),
         cluster: "default".into(),
         state: State::Ready,
+        read_only: None,
         ring: Some("a".into()),
         keys: 0,
         bytes: 0,

@@ -16,6 +16,8 @@ pub(crate) struct Report {
     pub(crate) protocol: String,
     pub(crate) cluster: String,
     pub(crate) state: State,
+    /// Why it takes no writes, if so.
+    pub(crate) read_only: Option<String>,
     /// Which ring it is in, in words that differ for different rings.
     pub(crate) ring: Option<String>,
     pub(crate) keys: u64,
@@ -66,6 +68,7 @@ impl Report {
             protocol: status.protocol.clone(),
             cluster: status.cluster.clone(),
             state: State::new(&neighbours.state),
+            read_only: Some(status.read_only.clone()).filter(|why| !why.is_empty()),
             ring: status.ring.as_ref().map(ring).transpose()?,
             keys: neighbours.keys,
             bytes: neighbours.bytes,

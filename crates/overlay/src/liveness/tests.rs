@@ -129,6 +129,8 @@ fn the_dead_are_revived_by_what_they_say_unless_they_said_goodbye() {
     assert_eq!([1, 2, 3].map(|id| is_alive(&liveness, id)), [Some(true), Some(false), Some(false)]);
     let stops: Vec<Option<Time>> = liveness.known().iter().map(|known| known.stopped).collect();
     assert_eq!(stops, [None, Some(ms(2)), None]);
+    let gone: Vec<bool> = liveness.known().iter().map(|known| known.left).collect();
+    assert_eq!(gone, [false, false, true]);
     assert!(liveness.heard(&peer(2, 2), ms(5)), "it came back");
     assert_eq!(liveness.known()[1].stopped, None);
 }

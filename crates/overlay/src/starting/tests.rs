@@ -146,7 +146,7 @@ fn other_settings_are_fatal_once_everybody_was_waited_for() {
     assert_eq!(case.hear(1, stranger.clone()), Decision::Wait);
     assert_eq!(case.decide(300), Decision::Wait, "the other address may still answer");
     case.search.on_silence(&addr(1));
-    let why = "10.0.0.9:1 is of another cluster: replicas: it is 2 there, 3 here; it has to be the same";
+    let why = "10.0.0.9:1 has replicas = 2, this node 3: it has to be the same in the whole cluster; set it to 2 here, or join a cluster that has 3";
     assert_eq!(case.decide(1_000), Decision::Refuse(why.to_owned()));
 
     let mut friend = case.search.clone();
@@ -165,7 +165,7 @@ fn a_node_that_takes_this_one_for_a_stranger_is_as_fatal() {
     case.search.on_refusal(&addr(9), "cluster: it is `a` there, `b` here");
     assert_eq!(case.decide(300), Decision::Wait, "the other address may still answer");
     case.search.on_silence(&addr(1));
-    let why = "10.0.0.9:1 refuses this node: cluster: it is `a` there, `b` here";
+    let why = "10.0.0.9:1 refuses this node: cluster: it is `a` there, `b` here; mend what differs here, or name seeds of another cluster";
     assert_eq!(case.decide(1_000), Decision::Refuse(why.to_owned()));
 }
 

@@ -15,6 +15,7 @@ fn config() -> Config {
         lost_majority_after: None,
         stopped_for: Duration::from_secs(600),
         refresh_period: Duration::from_secs(2),
+        repair_period: Duration::from_secs(60),
     }
 }
 
@@ -168,4 +169,30 @@ fn after_a_primary_has_let_a_newcomer_in_it_is_too_late_to_drop_it() {
     let request = Request::Accept { range: whole, after: 1, ballot: ballot(1, 10), set: set(2, &[10, 20]) };
     assert_eq!(ask(&mut control, request), Answer::Accepted);
     assert!(!control.drop_learner(NOW, whole, 1, &member(10)));
+}
+
+#[test]
+fn a_newcomer_that_gave_up_is_not_waited_for() {
+    let mut control = Control::new(member(20), config(), Vec::new(), 1);
+    control.found(NOW, overlay::RingId { started_ms: 1, starter: id(20) });
+    let whole = range(0, 0);
+    let after = |seconds| NOW.plus(Duration::from_secs(seconds));
+    let waits = |control: &mut Control, now| {
+        control.tick(now, 0);
+        !control.holdings().ranges[0].learners().is_empty()
+    };
+    ask(&mut control, Request::Register { range: whole, number: 1 });
+    assert!(waits(&mut control, after(9)));
+    control.serve(after(9), &member(10), vec![Request::Fetching { range: whole, number: 1 }]);
+    assert!(waits(&mut control, after(18)), "it is still at it");
+    assert!(!waits(&mut control, after(19)));
+    let mut control = Control::new(member(20), config(), Vec::new(), 1);
+    control.found(NOW, overlay::RingId { started_ms: 1, starter: id(20) });
+    ask(&mut control, Request::Register { range: whole, number: 1 });
+    ask(&mut control, Request::Synced { range: whole, number: 1 });
+    assert!(waits(&mut control, after(9)));
+    control.serve(after(9), &member(10), vec![Request::Synced { range: whole, number: 1 }]);
+    assert!(waits(&mut control, after(18)), "it still says so");
+    assert!(!waits(&mut control, after(19)));
+    assert!(matches!(ask(&mut control, Request::Synced { range: whole, number: 1 }), Answer::No(_)), "it begins anew");
 }

@@ -1,26 +1,23 @@
 //! What the machines ask for, and calls between processes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use overlay::{Failure, Peer, Refusal};
-use replica::{Effect, Event, Member, Request, Response};
+use replica::{Effect, Event, Holdings, Member, Request, Response};
 
 use crate::world::{MS, SECOND, World};
+
+/// What a process that was asked says in the end; none is a refusal.
+pub(crate) type Reply<R> = Box<dyn FnOnce(&mut World, Option<R>)>;
 
 impl World {
     pub(crate) fn effects(&mut self, node: usize) {
         let crash = self.weather.crash_within > 0 && self.chance(self.weather.crash_within);
         while let Some(effect) = self.nodes[node].control.poll_effect() {
             if crash && self.chance(300) {
-                self.crash(node);
-                self.at(SECOND + 500 * MS, None, move |world| {
-                    if !world.nodes[node].up && !world.nodes[node].left {
-                        world.restart(node, true);
-                    }
-                });
-                return;
+                return self.crash_for(node, SECOND + 500 * MS);
             }
             self.effect(node, effect);
         }
@@ -41,7 +38,7 @@ impl World {
         }
         self.nodes[node].wake = wake;
         self.at(wake - self.now, Some(node), move |world| {
-            let (now, wall_ms) = (world.time(), world.wall_ms());
+            let (now, wall_ms) = (world.time(), world.wall_ms(node));
             if world.nodes[node].control.next_wake().is_some_and(|wake| wake <= now) {
                 world.nodes[node].wake = 0;
                 world.nodes[node].control.tick(now, wall_ms);
@@ -72,7 +69,17 @@ impl World {
                 self.check_history(&pieces);
                 self.nodes[node].disk = pieces;
             }
-            Effect::Publish(holdings) => self.nodes[node].holdings = holdings,
+            Effect::Publish(holdings) => {
+                let fenced = |holdings: &Holdings| holdings.ranges.iter().any(|holding| holding.fenced);
+                let upset = fenced(&holdings) && !fenced(&self.nodes[node].holdings);
+                if holdings.ranges.iter().all(|holding| holding.learners().is_empty()) {
+                    self.nodes[node].doubts.clear();
+                }
+                self.nodes[node].holdings = Rc::new(holdings);
+                if upset && self.weather.upset > 0 && self.chance(self.weather.upset) {
+                    self.upset(node);
+                }
+            }
             Effect::Start(id, job) => {
                 self.log(|| format!("  {node} starts {id:?} {job:?}"));
                 self.nodes[node].jobs.insert(id);
@@ -111,6 +118,22 @@ impl World {
         response
     }
 
+    /// Asks another process's store, if it is still the one that is meant.
+    pub(crate) fn ask_store<R: 'static>(
+        &mut self,
+        from: usize,
+        to: &Member,
+        timeout: Duration,
+        done: impl FnOnce(&mut World, Result<R, Failure>) + 'static,
+        serve: impl Fn(&mut World, usize) -> Option<R> + 'static,
+    ) {
+        let (store, to) = (to.store, self.at_now(&to.peer));
+        self.ask(from, &to, timeout, done, move |world, there| {
+            let meant = world.nodes[there].store == store;
+            meant.then(|| serve(world, there)).flatten()
+        });
+    }
+
     /// Asks another process; `done` is called exactly once unless the asker's life ends first.
     pub(crate) fn ask<R: 'static>(
         &mut self,
@@ -120,21 +143,37 @@ impl World {
         done: impl FnOnce(&mut World, Result<R, Failure>) + 'static,
         serve: impl Fn(&mut World, usize) -> Option<R> + 'static,
     ) {
+        self.ask_later(from, to, timeout, done, move |world, there, reply| {
+            let served = serve(world, there);
+            reply(world, served);
+        });
+    }
+
+    /// The same where the answer may take a while; none is a refusal.
+    pub(crate) fn ask_later<R: 'static>(
+        &mut self,
+        from: usize,
+        to: &Peer,
+        timeout: Duration,
+        done: impl FnOnce(&mut World, Result<R, Failure>) + 'static,
+        serve: impl Fn(&mut World, usize, Reply<R>) + 'static,
+    ) {
         let there = self.node_of(to);
         let incarnation = to.incarnation;
-        let ended = Rc::new(Cell::new(false));
         let done = Rc::new(RefCell::new(Some(done)));
         let serve = Rc::new(serve);
         let finish = move |world: &mut World, result| {
-            if !ended.replace(true)
-                && let Some(done) = done.borrow_mut().take()
-            {
+            let done = done.borrow_mut().take();
+            if let Some(done) = done {
                 done(world, result);
             }
         };
         let late = finish.clone();
         let timeout = u64::try_from(timeout.as_micros()).unwrap();
         self.at(timeout, Some(from), move |world| late(world, Err(Failure::TimedOut)));
+        if self.crashes_now() {
+            self.at(0, Some(from), move |world| world.crash_for(from, SECOND + 500 * MS));
+        }
         let copies = 1 + u64::from(self.chance(self.weather.repeated));
         for _ in 0..copies {
             if self.chance(self.weather.lost) {
@@ -153,22 +192,42 @@ impl World {
                     return;
                 }
                 // A paused process takes it up when it wakes.
-                world.at(0, Some(there), move |world| {
-                    let result = if world.nodes[there].incarnation == incarnation {
-                        let served = serve(world, there);
-                        if !world.nodes[there].up {
-                            return;
-                        }
-                        served.ok_or(Failure::Refused(Refusal::Busy))
-                    } else {
-                        Err(Failure::Refused(Refusal::Gone))
-                    };
-                    if !world.chance(world.weather.lost) && world.reaches(from, there) {
-                        let back = 200 + world.below(world.weather.latency_max);
-                        world.at(back, Some(from), move |world| finish(world, result));
-                    }
-                });
+                if world.nodes[there].paused {
+                    world.at(0, Some(there), move |world| world.taken_up(from, there, incarnation, &*serve, finish));
+                } else {
+                    world.taken_up(from, there, incarnation, &*serve, finish);
+                }
             });
         }
+    }
+
+    fn crashes_now(&mut self) -> bool {
+        self.weather.crash_within > 0 && self.chance(self.weather.crash_within) && self.chance(100)
+    }
+
+    fn taken_up<R: 'static>(
+        &mut self,
+        from: usize,
+        there: usize,
+        incarnation: u64,
+        serve: &impl Fn(&mut World, usize, Reply<R>),
+        finish: impl FnOnce(&mut World, Result<R, Failure>) + 'static,
+    ) {
+        let life = self.nodes[there].life;
+        let answer = move |world: &mut World, result: Result<R, Failure>| {
+            let answers = world.nodes[there].up && world.nodes[there].life == life;
+            if answers && !world.chance(world.weather.lost) && world.reaches(from, there) {
+                if world.crashes_now() {
+                    return world.crash_for(there, SECOND + 500 * MS);
+                }
+                let back = 200 + world.below(world.weather.latency_max);
+                world.at(back, Some(from), move |world| finish(world, result));
+            }
+        };
+        if self.nodes[there].incarnation != incarnation {
+            return answer(self, Err(Failure::Refused(Refusal::Gone)));
+        }
+        let busy = Failure::Refused(Refusal::Busy);
+        serve(self, there, Box::new(move |world, served| answer(world, served.ok_or(busy))));
     }
 }

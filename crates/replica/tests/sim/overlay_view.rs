@@ -194,6 +194,11 @@ impl World {
         Member { peer: self.peer(node), store: self.nodes[node].store }
     }
 
+    /// The same node as it is now.
+    pub(crate) fn at_now(&self, peer: &Peer) -> Peer {
+        self.peer(self.node_of(peer))
+    }
+
     pub(crate) fn node_of(&self, peer: &Peer) -> usize {
         self.nodes.iter().position(|node| node.id == peer.id).unwrap()
     }
@@ -210,7 +215,7 @@ impl World {
             }
             if self.nodes[node].met.contains(&other) {
                 let stopped = self.nodes[other].stopped.map(Time);
-                known.push(Known { peer: self.peer(other), alive, stopped, rtt: None });
+                known.push(Known { peer: self.peer(other), alive, stopped, left: false, rtt: None });
             }
         }
         let me = &self.nodes[node];
@@ -221,7 +226,7 @@ impl World {
         };
         let shares = if self.visible(node) { self.shares(node) } else { Vec::new() };
         let view = View { me: self.peer(node), state, ring: None, shares, known };
-        let (now, wall_ms) = (self.time(), self.wall_ms());
+        let (now, wall_ms) = (self.time(), self.wall_ms(node));
         self.nodes[node].control.on_view(now, &view, wall_ms);
         self.effects(node);
     }

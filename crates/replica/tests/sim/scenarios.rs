@@ -2,26 +2,30 @@
 
 use std::time::Duration;
 
-use replica::Config;
+use replica::{Config, Role};
 
 use crate::world::{CALM, MS, Node, ROUGH, SECOND, Weather, World};
 
-const BITS: u32 = 6;
-const PLACES: [u64; 16] = [10, 20, 31, 40, 50, 60, 3, 15, 25, 35, 45, 55, 63, 7, 18, 33];
+pub(crate) const BITS: u32 = 6;
+pub(crate) const PLACES: [u64; 16] = [10, 20, 31, 40, 50, 60, 3, 15, 25, 35, 45, 55, 63, 7, 18, 33];
 /// Stories with comings and goings have at most so many nodes.
-const NODES_MAX: usize = 8;
+pub(crate) const NODES_MAX: usize = 8;
 
-fn config(replicas: usize, lost_majority_after: Option<u64>) -> Config {
+/// Values that are there for a while only are there for so long at most.
+pub(crate) const TTL_MAX_MS: u64 = 4_000;
+
+pub(crate) fn config(replicas: usize, lost_majority_after: Option<u64>) -> Config {
     Config {
         replicas,
         lost_majority_after: lost_majority_after.map(Duration::from_secs),
         stopped_for: Duration::from_secs(600),
         refresh_period: Duration::from_secs(2),
+        repair_period: Duration::from_secs(5),
     }
 }
 
 /// How many seeds each story is told with: `SEEDS=5000 cargo test …` for more, `SEED=7` for one.
-fn seeds(usual: u64) -> Vec<u64> {
+pub(crate) fn seeds(usual: u64) -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match (number("SEED"), number("SEEDS")) {
         (Some(seed), _) => vec![seed],
@@ -31,23 +35,32 @@ fn seeds(usual: u64) -> Vec<u64> {
 }
 
 impl World {
-    /// Random reads and writes for so long.
-    fn work(&mut self, duration: u64) {
+    /// Random reads, writes and deletes for so long.
+    pub(crate) fn work(&mut self, duration: u64) {
+        self.work_at(duration, 30 * MS);
+    }
+
+    /// The same, with so long between two at most.
+    pub(crate) fn work_at(&mut self, duration: u64, pause_max: u64) {
         let end = self.now + duration;
         while self.now < end {
-            let key = self.below(1 << self.space.bits());
-            if self.chance(500) {
-                self.write(key);
-            } else {
-                self.read(key);
+            let key = self.below(self.keys);
+            match self.below(100) {
+                0..32 => self.write(key),
+                32..40 => {
+                    let ttl_ms = 300 + self.below(TTL_MAX_MS - 300);
+                    self.write_for(key, ttl_ms);
+                }
+                40..55 => self.delete(key),
+                _ => self.read(key),
             }
-            let pause = self.below(30 * MS);
+            let pause = self.below(pause_max);
             self.run(pause);
         }
     }
 
-    fn grow(&mut self, count: usize) {
-        for place in PLACES.iter().take(count) {
+    pub(crate) fn grow(&mut self, count: usize) {
+        for place in self.places.iter().take(count) {
             self.start(*place);
             let pause = self.below(SECOND);
             self.work(pause);
@@ -55,7 +68,7 @@ impl World {
     }
 }
 
-fn grown(seed: u64, count: usize, replicas: usize, lost: Option<u64>, weather: Weather) -> World {
+pub(crate) fn grown(seed: u64, count: usize, replicas: usize, lost: Option<u64>, weather: Weather) -> World {
     let mut world = World::new(seed, BITS, config(replicas, lost), weather);
     world.grow(count);
     world
@@ -226,11 +239,11 @@ fn everybody_leaving_at_once_ends() {
         world.wait_for_leavers();
         assert_eq!(world.forced + world.begun_empty, 0, "seed {seed}");
         // The last one has everything.
-        let last: Vec<usize> = (0..count).filter(|node| !world.nodes[*node].records.versions.is_empty()).collect();
+        let last: Vec<usize> = (0..count).filter(|node| world.nodes[*node].records.all().next().is_some()).collect();
         assert!(last.len() <= 1, "seed {seed}: {last:?}");
-        for (key, version) in &world.floor {
-            let held = last.first().and_then(|node| world.nodes[*node].records.versions.get(key));
-            assert!(held.unwrap_or(&0) >= version, "seed {seed}: key {key} is {held:?}, not {version}");
+        for (key, floor) in &world.floor {
+            let held = last.first().and_then(|node| world.nodes[*node].records.get(*key));
+            world.check_seen("the last one has", *key, held, Some(*floor), world.now);
         }
     }
 }
@@ -397,6 +410,41 @@ fn who_comes_back_after_others_went_on_brings_its_records() {
 }
 
 #[test]
+fn two_of_five_holders_leave_at_once_a_third_crashes_and_nothing_is_lost() {
+    for seed in seeds(20) {
+        let mut world = grown(seed, 5, 5, None, CALM);
+        world.keys = 12;
+        world.heal();
+        world.weather = Weather { lost: 200, ..ROUGH };
+        world.work_at(500 * MS, 10 * MS);
+        let ring = world.ring();
+        let first = world.below(5) as usize;
+        world.leave(ring[first]);
+        world.leave(ring[(first + 1) % 5]);
+        // The primary of the first set that has become smaller, before it has told the others what they lack.
+        let shrunk = |world: &World, node: &usize| {
+            let mut ranges = world.nodes[*node].holdings.ranges.iter();
+            ranges.any(|holding| matches!(holding.role, Role::Primary { .. }) && holding.set.members.len() < 5)
+        };
+        let third = loop {
+            world.work_at(10 * MS, 5 * MS);
+            let stays = world.ring().into_iter().filter(|node| !world.nodes[*node].leaving);
+            if let Some(third) = stays.into_iter().find(|node| shrunk(&world, node)) {
+                break third;
+            }
+        };
+        world.crash(third);
+        world.work_at(4 * SECOND, 20 * MS);
+        world.restart(third, true);
+        world.weather = CALM;
+        world.work(SECOND);
+        world.wait_for_leavers();
+        world.heal();
+        assert_eq!(world.forced + world.begun_empty, 0, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_ring_at_rest_says_little() {
     let mut world = grown(1, 6, 3, Some(5), CALM);
     world.work(3 * SECOND);
@@ -449,13 +497,13 @@ fn joins_leaves_pauses_crashes_and_partitions_together_lose_nothing() {
 
 impl World {
     /// Something happens to somebody. Whoever crashes keeps its disk.
-    fn disturb(&mut self) {
+    pub(crate) fn disturb(&mut self) {
         let node = self.below(self.nodes.len() as u64) as usize;
         let Node { up, paused, leaving, left, .. } = self.nodes[node];
         let staying = self.nodes.iter().filter(|node| node.up && !node.leaving && !node.paused).count();
         match self.below(8) {
-            0 if self.nodes.len() < NODES_MAX => {
-                let place = PLACES[self.nodes.len()];
+            0 if self.nodes.len() < self.places.len().min(NODES_MAX) => {
+                let place = self.places[self.nodes.len()];
                 self.start(place);
             }
             // A leaver that is cut off for long takes itself for the last one.

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use fjall::PersistMode;
 
-use super::codec;
 use super::trees::Trees;
+use super::{HORIZON, codec};
 use crate::counters::Counters;
 use crate::head::Head;
 use crate::place::Place;
@@ -17,6 +17,8 @@ pub(super) struct Changes<'a> {
     places: BTreeMap<Place, Change>,
     /// Entries of the index by expiry that belong to nothing.
     stray: Vec<Vec<u8>>,
+    /// Deletions up to here are forgotten: before, and after.
+    horizon: (u64, u64),
 }
 
 struct Change {
@@ -50,8 +52,8 @@ impl Change {
 }
 
 impl<'a> Changes<'a> {
-    pub(super) fn new(trees: &'a Trees) -> Self {
-        Self { trees, places: BTreeMap::new(), stray: Vec::new() }
+    pub(super) fn new(trees: &'a Trees, horizon: u64) -> Self {
+        Self { trees, places: BTreeMap::new(), stray: Vec::new(), horizon: (horizon, horizon) }
     }
 
     /// All or none: nothing is changed before everything has been read.
@@ -77,6 +79,19 @@ impl<'a> Changes<'a> {
             }
         }
         Ok(erased)
+    }
+
+    pub(super) fn forget(&mut self, entries: Vec<(Place, Version)>, upto: u64) -> Result<u64, StoreError> {
+        entries.iter().try_for_each(|(place, _)| self.load(place))?;
+        self.horizon.1 = self.horizon.1.max(upto);
+        let mut forgotten = 0;
+        for (place, version) in entries {
+            if self.head(&place).is_some_and(|head| head.is_deletion_of(version)) {
+                self.set(place, State::Erased);
+                forgotten += 1;
+            }
+        }
+        Ok(forgotten)
     }
 
     /// Expires up to `limit` records that the index has between the two moments, ends included.
@@ -128,11 +143,12 @@ impl<'a> Changes<'a> {
     /// Whether there is anything to write. What was read only is on the disk already: the engine
     /// shows a write to readers after its fsync.
     pub(super) fn is_empty(&self) -> bool {
-        self.stray.is_empty() && !self.places.values().any(Change::is_change)
+        self.horizon.0 == self.horizon.1 && self.stray.is_empty() && !self.places.values().any(Change::is_change)
     }
 
     /// Writes everything in one batch and waits for its fsync, then counts it.
-    pub(super) fn commit(mut self, counters: &Counters) -> Result<(), fjall::Error> {
+    /// Up to where deletions are forgotten then is returned.
+    pub(super) fn commit(mut self, counters: &Counters) -> Result<u64, fjall::Error> {
         let trees = self.trees;
         self.places.retain(|_, change| change.is_change());
         // Key → stays. The places' own word comes after the strays'.
@@ -164,10 +180,14 @@ impl<'a> Changes<'a> {
                 false => batch.remove(&trees.due, key),
             }
         }
+        let (horizon_before, horizon) = self.horizon;
+        if horizon > horizon_before {
+            batch.insert(&trees.meta, HORIZON, codec::encode_blob(HORIZON, &horizon.to_be_bytes()));
+        }
         batch.commit()?;
         for (place, change) in &self.places {
-            counters.changed(place.key.len(), change.before.as_ref(), change.head());
+            counters.changed(place, change.before.as_ref(), change.head());
         }
-        Ok(())
+        Ok(horizon)
     }
 }

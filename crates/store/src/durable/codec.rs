@@ -13,7 +13,7 @@ use crate::place::Place;
 const ID_BYTES: usize = 20;
 const CHECKSUM_BYTES: usize = 8;
 /// Checksum, version, flags, expiry, length of the value.
-const HEAD_BYTES: usize = CHECKSUM_BYTES + 16 + 1 + 8 + 4;
+const HEAD_BYTES: usize = CHECKSUM_BYTES + 24 + 1 + 8 + 4;
 
 const HAS_VALUE: u8 = 1;
 const HAS_EXPIRY: u8 = 2;
@@ -44,6 +44,7 @@ pub(super) fn due_of(space: Space, key: &Bytes) -> Option<(u64, Place)> {
 pub(super) fn encode(key: &[u8], head: &Head, value: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::with_capacity(HEAD_BYTES + value.len());
     encoded.put_u64(0);
+    encoded.put_u64(head.version.term);
     encoded.put_u64(head.version.clock);
     encoded.put_u64(head.version.store);
     let value_flag = if head.value_len.is_some() { HAS_VALUE } else { 0 };
@@ -59,7 +60,8 @@ pub(super) fn encode(key: &[u8], head: &Head, value: &[u8]) -> Vec<u8> {
 pub(super) fn decode(key: &[u8], encoded: &Bytes) -> Result<(Head, Bytes), &'static str> {
     let mut body = open(key, encoded)?;
     let short = |_| "it is too short";
-    let version = Version { clock: body.try_get_u64().map_err(short)?, store: body.try_get_u64().map_err(short)? };
+    let mut number = || body.try_get_u64().map_err(short);
+    let version = Version { term: number()?, clock: number()?, store: number()? };
     let flags = body.try_get_u8().map_err(short)?;
     let expires_at_ms = body.try_get_u64().map_err(short)?;
     let value_len = body.try_get_u32().map_err(short)?;
@@ -112,9 +114,9 @@ mod tests {
 
     fn heads() -> impl Strategy<Value = Head> {
         let values = proptest::option::of(any::<u32>());
-        (any::<(u64, u64)>(), proptest::option::of(any::<u64>()), values).prop_map(
+        (any::<(u64, u64, u64)>(), proptest::option::of(any::<u64>()), values).prop_map(
             |(version, expires_at_ms, value_len)| Head {
-                version: Version { clock: version.0, store: version.1 },
+                version: Version { term: version.0, clock: version.1, store: version.2 },
                 expires_at_ms,
                 value_len,
             },

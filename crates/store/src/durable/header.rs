@@ -1,23 +1,29 @@
 //! The outside of a store directory: `LOCK`, held while the store is open; `FORMAT`, a few lines of
-//! text that say what is inside; `engine/`, which belongs to fjall.
+//! text that say what is inside; `engine/`, which belongs to fjall; and while the store is closed `CLOSED`, see [`note`](super::note).
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use parking_lot::Mutex;
 use ring::{Places, Space};
 
-use crate::OpenError;
+use super::fault::Fault;
+use super::journal;
+use super::note::{self, Note};
+use crate::{Digest, OpenError};
 
 /// Of everything in `engine/`. Raise it when a store of the last release would be misread.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const TITLE: &str = "dht-store";
 
 /// A directory that is ours: of our format and width, and locked until this is dropped.
 #[derive(Debug)]
 pub(super) struct Directory {
     dir: PathBuf,
-    _lock: File,
+    _lock: Option<File>,
+    /// What the records come to when it is dropped, if it is closed in order.
+    closed_with: Mutex<Option<Digest>>,
 }
 
 /// What `FORMAT` says beside the format.
@@ -45,13 +51,18 @@ impl Directory {
         Ok(directory)
     }
 
-    /// Locks a directory that has a store, whatever the store is for: its format, and where its keys lie.
+    /// A directory that has a store, whatever the store is for: its format, and where its keys lie. Nothing is written to
+    /// it, and nobody opens it until this is dropped.
     pub(super) fn existing(dir: &Path) -> Result<(Self, u32, Places), OpenError> {
-        if !dir.join("FORMAT").exists() {
+        if !dir.join("FORMAT").exists() && !dir.join("engine").exists() {
             return Err(OpenError::Absent { dir: dir.to_owned() });
         }
-        let directory = Self::locked(dir)?;
-        let unreadable = |error| directory.damaged(format!("its file FORMAT cannot be read: {error}"));
+        let directory = Self::locked_to_read(dir)?;
+        let unreadable = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => directory.damaged("its file FORMAT is missing, though it has an engine"),
+            io::ErrorKind::InvalidData => directory.damaged("its file FORMAT is not one"),
+            _ => OpenError::Unreadable { file: dir.join("FORMAT"), source: error },
+        };
         let text = fs::read_to_string(dir.join("FORMAT")).map_err(unreadable)?;
         let header = directory.read(&text)?;
         let impossible = |error: ring::IdError| directory.damaged(format!("its file FORMAT says so: {error}"));
@@ -68,7 +79,28 @@ impl Directory {
             TryLockError::WouldBlock => OpenError::Locked { dir: dir.to_owned() },
             TryLockError::Error(source) => unwritable(source),
         })?;
-        Ok(Self { dir: dir.to_owned(), _lock: lock })
+        Ok(Self { dir: dir.to_owned(), _lock: Some(lock), closed_with: Mutex::default() })
+    }
+
+    fn locked_to_read(dir: &Path) -> Result<Self, OpenError> {
+        let file = dir.join("LOCK");
+        let unreadable = |source| OpenError::Unreadable { file: file.clone(), source };
+        let lock = match File::open(&file) {
+            Ok(lock) => Some(lock),
+            // Whoever has it open has made that file.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(unreadable(error)),
+        };
+        match lock.as_ref().map_or(Ok(()), File::try_lock_shared) {
+            Ok(()) => Ok(Self { dir: dir.to_owned(), _lock: lock, closed_with: Mutex::default() }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(unreadable(source)),
+        }
+    }
+
+    /// To be called when nothing will be written any more: what the records come to is noted once the engine is closed.
+    pub(super) fn close_with(&self, digest: Digest) {
+        *self.closed_with.lock() = Some(digest);
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -81,6 +113,14 @@ impl Directory {
 
     pub(super) fn damaged(&self, reason: impl Into<String>) -> OpenError {
         OpenError::Damaged { dir: self.dir.clone(), reason: reason.into() }
+    }
+
+    /// A file that is not as it should be stands for the whole directory.
+    pub(super) fn refused(&self, fault: Fault) -> OpenError {
+        match fault.source {
+            Some(source) => OpenError::Unreadable { file: fault.file, source },
+            None => self.damaged(fault.to_string()),
+        }
     }
 
     fn check(&self, text: &str, places: Places) -> Result<(), OpenError> {
@@ -99,7 +139,7 @@ impl Directory {
         let mut lines = text.lines();
         let ours = lines.next() == Some(TITLE);
         let mut number = |name| lines.next()?.strip_prefix(name)?.trim().parse::<u32>().ok();
-        // The width is part of format 1 and may not be of others: the format comes first.
+        // The width is part of this format and may not be of others: the format comes first.
         let format = number("format ").filter(|_| ours);
         let found = format.ok_or_else(|| self.damaged("its file FORMAT is not one"))?;
         if found != FORMAT {
@@ -121,5 +161,18 @@ impl Directory {
         file.sync_all()?;
         fs::rename(&unfinished, self.dir.join("FORMAT"))?;
         File::open(&self.dir)?.sync_all()
+    }
+}
+
+/// The engine is closed before, and the directory is unlocked after.
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let Some(digest) = self.closed_with.lock().take() else { return };
+        let Ok(journals) = journal::read_all(&self.engine()) else { return };
+        let Some(position) = note::position(&journals) else { return };
+        if let Err(error) = (Note { position, digest }).write(&self.dir) {
+            let file = self.dir.join("CLOSED");
+            tracing::warn!(%error, file = %file.display(), "what the store holds could not be noted: a loss while it is closed may go unseen");
+        }
     }
 }

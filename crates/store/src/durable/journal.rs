@@ -12,9 +12,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3;
+
+use super::fault::Fault;
 
 const START: u8 = 1;
 const ITEM: u8 = 2;
@@ -24,33 +26,67 @@ const TRAILER: [u8; 4] = *b"FJL\x03";
 /// Bytes of a batch's end: tag, checksum, trailer.
 const END_BYTES: usize = 1 + 8 + TRAILER.len();
 
-/// Looks through the journals of an engine's directory, which may not be there yet, and cuts off torn
-/// ends. What is wrong, if anything is; then that journal is as it was.
-pub(super) fn check(engine: &Path) -> io::Result<Result<(), String>> {
-    if !engine.exists() {
-        return Ok(Ok(()));
+/// A journal of an engine.
+#[derive(Debug)]
+pub(super) struct Journal {
+    /// fjall numbers them in the order of their writing; the last is written to.
+    pub(super) id: u64,
+    pub(super) path: PathBuf,
+    /// Where its finished batches end.
+    pub(super) end: u64,
+    len: u64,
+    rotten: bool,
+}
+
+/// Looks through the journals of an engine's directory, which may not be there, in order. Nothing is written.
+pub(super) fn read_all(engine: &Path) -> Result<Vec<Journal>, Fault> {
+    let unread = |error| Fault::unread(engine, error);
+    let entries = match fs::read_dir(engine) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unread(error)),
+    };
+    let mut journals = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(unread)?.path();
+        if path.extension().is_some_and(|extension| extension == "jnl") {
+            journals.push(Journal::read(path)?);
+        }
     }
-    for entry in fs::read_dir(engine)? {
-        let path = entry?.path();
-        if path.extension().is_none_or(|extension| extension != "jnl") {
-            continue;
-        }
-        let (name, journal) =
-            (path.file_name().unwrap_or_default(), OpenOptions::new().read(true).write(true).open(&path)?);
-        let (at, rotten) = end_of_batches(&journal)?;
-        if rotten {
-            let name = name.display();
-            return Ok(Err(format!(
-                "a batch at byte {at} of its journal {name} cannot be read, though it was finished"
-            )));
-        }
-        if at < journal.metadata()?.len() {
-            tracing::debug!(journal = %name.display(), at, "cut to its last finished batch");
-            journal.set_len(at)?;
-            journal.sync_all()?;
-        }
+    journals.sort_unstable_by_key(|journal| journal.id);
+    Ok(journals)
+}
+
+impl Journal {
+    fn read(path: PathBuf) -> Result<Self, Fault> {
+        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        let id = number.ok_or_else(|| Fault::new(&path, "is no journal of the engine: move it elsewhere"))?;
+        let looked = || -> io::Result<(u64, u64, bool)> {
+            let file = File::open(&path)?;
+            let (end, rotten) = end_of_batches(&file)?;
+            Ok((end, file.metadata()?.len(), rotten))
+        };
+        let (end, len, rotten) = looked().map_err(|error| Fault::unread(&path, error))?;
+        Ok(Self { id, path, end, len, rotten })
     }
-    Ok(Ok(()))
+
+    /// A batch that cannot be read, though it was finished.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        let what =
+            || format!("is damaged: the batch of writes at byte {} cannot be read, though it was finished", self.end);
+        self.rotten.then(|| Fault::new(&self.path, what()))
+    }
+
+    /// Cuts off what is behind its last finished batch.
+    pub(super) fn cut(&self) -> io::Result<()> {
+        if self.end < self.len {
+            tracing::debug!(journal = %self.path.display(), at = self.end, "cut to its last finished batch");
+            let file = OpenOptions::new().write(true).open(&self.path)?;
+            file.set_len(self.end)?;
+            file.sync_all()?;
+        }
+        Ok(())
+    }
 }
 
 /// Where the first batch starts that cannot be read, and whether that is rot and not a torn end.

@@ -1,5 +1,6 @@
 //! Rot: bytes on the disk that are not those that were written.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use super::*;
 const SPACE: Space = Space::SHA1;
 
 fn record(number: u64) -> Record {
-    Record::new(format!("key {number}"), Version { clock: number, store: 1 }, number.to_string().repeat(50))
+    Record::new(format!("key {number}"), Version { term: 0, clock: number, store: 1 }, number.to_string().repeat(50))
 }
 
 /// Flips a bit in a stored value.
@@ -40,7 +41,7 @@ async fn a_rotten_record_is_told_by_its_key_and_harms_no_other() {
     assert!(is_corrupt(&store.get(&rotten), &rotten));
     assert_eq!(store.get(&record(2).key), Ok(Some(record(2))));
     // A newer version takes its place.
-    store.put(vec![Record { version: Version { clock: 9, store: 1 }, ..record(1) }]).await.expect("put");
+    store.put(vec![Record { version: Version { term: 0, clock: 9, store: 1 }, ..record(1) }]).await.expect("put");
     assert!(store.get(&rotten).is_ok());
 }
 
@@ -52,7 +53,7 @@ async fn a_rotten_head_is_told_by_its_key_and_writes_to_it_change_nothing() {
     let rotten = record(1).key;
     rot(&store.trees().heads, &place_key(&rotten));
 
-    let newer = |number| Record { version: Version { clock: 9, store: 1 }, ..record(number) };
+    let newer = |number| Record { version: Version { term: 0, clock: 9, store: 1 }, ..record(number) };
     let all_or_none = store.put(vec![newer(0), newer(1)]).await;
     assert!(is_corrupt(&all_or_none, &rotten), "{all_or_none:?}");
     assert_eq!(store.get(&record(0).key), Ok(Some(record(0).expiring(5))));
@@ -111,6 +112,11 @@ async fn a_flipped_byte_on_the_disk_is_never_a_wrong_answer_nor_a_panic() {
     assert_eq!(Durable::open(dir.path(), SPACE.into()).expect("whole again").stats().keys, 200);
 }
 
+/// As if the process had not come to closing it.
+fn crashed(dir: &Path) {
+    fs::remove_file(dir.join("CLOSED")).expect("it was closed");
+}
+
 /// A directory with a put of its own for each of the first records, and its journal without the zeros at the end.
 async fn with_journal(records: u64) -> (tempfile::TempDir, PathBuf, Vec<u8>) {
     let dir = tempfile::tempdir().expect("a directory");
@@ -119,6 +125,7 @@ async fn with_journal(records: u64) -> (tempfile::TempDir, PathBuf, Vec<u8>) {
         store.put(vec![record(number)]).await.expect("put");
     }
     drop(store);
+    crashed(dir.path());
     let journal = dir.path().join("engine/0.jnl");
     let whole = fs::read(&journal).expect("read");
     let used = whole.iter().rposition(|byte| *byte != 0).expect("something") + 1;
@@ -145,6 +152,8 @@ async fn a_flipped_byte_in_the_journal_loses_nothing_in_silence() {
                 (0..kept).for_each(|number| {
                     assert_eq!(store.get(&record(number).key), Ok(Some(record(number))), "byte {at}")
                 });
+                drop(store);
+                crashed(dir.path());
             }
         }
     }
@@ -164,8 +173,85 @@ async fn a_torn_end_of_the_journal_is_cut_off_and_nothing_else_is() {
             let finished = ends.iter().filter(|end| **end <= cut).count().saturating_sub(1) as u64;
             assert_eq!(store.stats().keys, finished, "cut at {cut}");
             (0..finished).for_each(|number| assert_eq!(store.get(&record(number).key), Ok(Some(record(number)))));
+            drop(store);
+            crashed(dir.path());
         }
     }
+}
+
+/// What is gone while nobody has the store open is not made anew in silence.
+#[tokio::test]
+async fn a_store_that_lacks_a_file_or_a_record_is_refused_and_left_as_it_is() {
+    let (dir, journal, _) = with_journal(20).await;
+    let whole = fs::read(&journal).expect("read");
+    let store = Durable::open(dir.path(), SPACE.into()).expect("opens");
+    store.trees().heads.rotate_memtable_and_wait().expect("a table on the disk");
+    let tables = store.trees().heads.path().join("tables");
+    drop(store);
+    let refused = |what: &str| {
+        let before = files(dir.path());
+        let error = Durable::open(dir.path(), SPACE.into()).err().expect("it lacks something").to_string();
+        assert!(error.contains(what) && error.contains("move it away"), "{what}: {error}");
+        assert_eq!(files(dir.path()), before, "{what}");
+    };
+    let engine = dir.path().join("engine");
+    for (gone, named) in [
+        (journal.clone(), "has no journal"),
+        (engine.join("version"), "engine/version"),
+        (engine.join("keyspaces/0"), "keyspaces/0"),
+        (engine.join("keyspaces/1"), "keyspaces/1"),
+        (engine.join("keyspaces/2/current"), "keyspaces/2/current"),
+        (only_file(&tables), "keyspaces/2/tables"),
+    ] {
+        let aside = dir.path().join("aside");
+        fs::rename(&gone, &aside).expect("taken away");
+        refused(named);
+        fs::rename(&aside, &gone).expect("put back");
+    }
+    // After a crash, too, when nothing says what was there.
+    crashed_copy_is_refused(dir.path(), &journal);
+    // The last put, though what is left looks like a journal that ends there.
+    let ends: Vec<usize> = (4..=whole.len()).filter(|end| whole[..*end].ends_with(b"FJL\x03")).collect();
+    let closed = fs::read(&journal).expect("read");
+    fs::write(&journal, &closed[..ends[ends.len() - 2]]).expect("cut");
+    refused("when the store was closed");
+    fs::write(&journal, &closed).expect("whole");
+    assert_eq!(Durable::open(dir.path(), SPACE.into()).expect("whole again").stats().keys, 20);
+}
+
+fn crashed_copy_is_refused(dir: &Path, journal: &Path) {
+    let (note, aside) = (fs::read(dir.join("CLOSED")).expect("read"), dir.join("aside"));
+    crashed(dir);
+    fs::rename(journal, &aside).expect("taken away");
+    let error = Durable::open(dir, SPACE.into()).err().expect("it lacks its journal").to_string();
+    assert!(error.contains("has no journal"), "{error}");
+    fs::rename(&aside, journal).expect("put back");
+    fs::write(dir.join("CLOSED"), note).expect("written");
+}
+
+#[tokio::test]
+async fn a_store_whose_making_was_killed_is_made_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    drop(Durable::open(dir.path(), SPACE.into()).expect("opens"));
+    crashed(dir.path());
+    fs::remove_dir_all(dir.path().join("engine")).expect("removed");
+    fs::create_dir(dir.path().join("engine")).expect("made");
+    fs::write(dir.path().join("engine/0.jnl"), [0; 5_000]).expect("written");
+    let store = Durable::open(dir.path(), SPACE.into()).expect("nothing was ever in it");
+    store.put(vec![record(1)]).await.expect("put");
+}
+
+/// Every file below a directory, and what is in it.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => drop(found.insert(path.clone(), fs::read(&path).expect("read"))),
+        }
+    }
+    found
 }
 
 fn only_file(dir: &Path) -> PathBuf {
@@ -173,41 +259,4 @@ fn only_file(dir: &Path) -> PathBuf {
     let file = files.next().expect("a table");
     assert!(files.next().is_none(), "one table");
     file
-}
-
-#[tokio::test]
-async fn an_examination_finds_what_is_there_and_whatever_is_rotten() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let places = Places::grouped(SPACE, 3).expect("three groups");
-    let place_key = |key: &Bytes| codec::place_key(&Place::of(places, key.clone()));
-    let store = Durable::open(dir.path(), places).expect("opens");
-    store.put((0..20).map(record).chain([record(30).expiring(7)]).collect()).await.expect("put");
-    store.put(vec![Record::tombstone(record(31).key, Version { clock: 1, store: 1 })]).await.expect("put");
-    store.set_meta("ring", b"blob").expect("set");
-    assert!(matches!(Examined::of(dir.path()), Err(OpenError::Locked { .. })));
-    let number = store.number;
-    drop(store);
-
-    let examined = Examined::of(dir.path()).expect("a store");
-    assert_eq!((examined.damaged, examined.damage.as_slice()), (0, [].as_slice()));
-    assert_eq!((examined.records, examined.tombstones, examined.number), (21, 1, Some(number)));
-    assert_eq!((examined.format, examined.id_bits, examined.groups), (1, 160, 3));
-
-    // A value, a head, a head that is missing, a time to live that nobody watches, and a blob.
-    let store = Durable::open(dir.path(), places).expect("opens");
-    let trees = store.trees();
-    rot(&trees.records, &place_key(&record(2).key));
-    rot(&trees.heads, &place_key(&record(4).key));
-    trees.heads.remove(place_key(&record(6).key)).expect("removed");
-    let due = trees.due(0, u64::MAX, 9).expect("read");
-    trees.due.remove(codec::due_key(due[0].0, &due[0].1)).expect("removed");
-    rot(&trees.meta, b"m/ring");
-    drop(store);
-    let examined = Examined::of(dir.path()).expect("a store");
-    assert_eq!(examined.damaged, 5, "{:#?}", examined.damage);
-    for key in ["key 2", "key 4", "key 6", "key 30", "ring"] {
-        assert!(examined.damage.iter().any(|what| what.contains(&format!("`{key}`"))), "{key}: {:#?}", examined.damage);
-    }
-    let nowhere = dir.path().join("nowhere");
-    assert!(matches!(Examined::of(&nowhere), Err(OpenError::Absent { .. })) && !nowhere.exists());
 }

@@ -36,6 +36,8 @@ pub(super) struct Shared {
     pub(super) commits: AtomicU64,
     /// Nothing expires before this; `u64::MAX` when nothing does.
     pub(super) next_due_ms: AtomicU64,
+    /// Deletions up to this moment of the clock may have been forgotten.
+    pub(super) horizon: AtomicU64,
 }
 
 /// A write, and what it takes of the budget until it has been answered.
@@ -48,6 +50,7 @@ struct Job {
 enum Write {
     Put(Vec<(Place, Record)>, Reply<Vec<Put>>),
     Erase(Vec<(Place, Version)>, Reply<u64>),
+    Forget { entries: Vec<(Place, Version)>, upto: u64, reply: Reply<u64> },
     Expire { now_ms: u64, limit: usize, reply: Reply<u64> },
     Flush(Reply<()>),
 }
@@ -82,6 +85,12 @@ impl Writer {
         let bytes = entries.iter().map(|(key, _)| WRITE_BYTES + key.len()).sum();
         let placed = entries.into_iter().map(|(key, upto)| (self.place(&key), upto)).collect();
         self.submit(bytes, |reply| Write::Erase(placed, reply)).await
+    }
+
+    pub(super) async fn forget(&self, entries: Vec<(Bytes, Version)>, upto: u64) -> Result<u64, StoreError> {
+        let bytes = entries.iter().map(|(key, _)| WRITE_BYTES + key.len()).sum::<usize>().max(WRITE_BYTES);
+        let entries = entries.into_iter().map(|(key, version)| (self.place(&key), version)).collect();
+        self.submit(bytes, |reply| Write::Forget { entries, upto, reply }).await
     }
 
     pub(super) async fn expire(&self, now_ms: u64, limit: usize) -> Result<u64, StoreError> {
@@ -119,19 +128,22 @@ impl Writer {
         answer.await.map_err(|_| self.gone())?
     }
 
+    /// What is queued is still written before this returns. Whether all of it was.
+    pub(super) fn stop(&mut self) -> bool {
+        drop(self.queue.take());
+        // A thread that panicked has nothing left to wait for.
+        self.thread.take().is_some_and(|thread| thread.join().is_ok()) && self.shared.trees.health().is_ok()
+    }
+
     fn gone(&self) -> StoreError {
-        self.shared.trees.failed("the writing thread has ended".to_owned())
+        self.shared.trees.failed(|| "the writing thread has ended".to_owned())
     }
 }
 
-/// What is queued is still written, and the directory is unlocked, before this returns.
+/// The directory is unlocked before this returns.
 impl Drop for Writer {
     fn drop(&mut self) {
-        drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has nothing left to wait for.
-            let _ = thread.join();
-        }
+        self.stop();
     }
 }
 
@@ -148,7 +160,7 @@ fn run(shared: &Shared, mut jobs: mpsc::UnboundedReceiver<Job>) {
 
 /// Writes a group and answers it.
 fn commit(shared: &Shared, group: Vec<Job>) {
-    let mut changes = Changes::new(&shared.trees);
+    let mut changes = Changes::new(&shared.trees, shared.horizon.load(Ordering::Acquire));
     let (mut answers, mut shares) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
     let mut expires = false;
     for Job { write, _share: share } in group {
@@ -166,13 +178,14 @@ fn perform(shared: &Shared, changes: &mut Changes<'_>, write: Write) -> Send {
     match write {
         Write::Put(records, reply) => answer(reply, changes.put(records)),
         Write::Erase(entries, reply) => answer(reply, changes.erase(entries)),
+        Write::Forget { entries, upto, reply } => answer(reply, changes.forget(entries, upto)),
         Write::Expire { now_ms, limit, reply } => {
             let from_ms = shared.next_due_ms.load(Ordering::Acquire);
             answer(reply, changes.expire(from_ms, now_ms, limit))
         }
         Write::Flush(reply) => {
             let persisted = shared.trees.db.persist(PersistMode::SyncAll);
-            answer(reply, persisted.map_err(|error| shared.trees.failed(error.to_string())))
+            answer(reply, persisted.map_err(|error| shared.trees.write_failed(&error)))
         }
     }
 }
@@ -186,7 +199,8 @@ fn finish(shared: &Shared, changes: Changes<'_>, expires: bool) -> Result<(), St
     shared.trees.health()?;
     if !changes.is_empty() {
         let next_due_ms = changes.next_due_ms().unwrap_or(u64::MAX);
-        changes.commit(&shared.counters).map_err(|error| shared.trees.failed(error.to_string()))?;
+        let horizon = changes.commit(&shared.counters).map_err(|error| shared.trees.write_failed(&error))?;
+        shared.horizon.store(horizon, Ordering::Release);
         shared.commits.fetch_add(1, Ordering::Relaxed);
         shared.next_due_ms.fetch_min(next_due_ms, Ordering::AcqRel);
     }

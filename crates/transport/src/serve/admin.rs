@@ -1,12 +1,16 @@
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::generated::admin_server::Admin;
+use super::kv::timeout_of;
 use crate::v1::{
-    AdminJoinRequest, AdminJoinResponse, LeaveRequest, LeaveResponse, LookupRequest, LookupResponse, NeighboursRequest,
-    NeighboursResponse, StatusRequest, StatusResponse, TableRequest, TableResponse,
+    AdminJoinRequest, AdminJoinResponse, ExplainRequest, ExplainResponse, LeaveRequest, LeaveResponse, LookupRequest,
+    LookupResponse, NeighboursRequest, NeighboursResponse, StatusRequest, StatusResponse, TableRequest, TableResponse,
+    VerifyRequest, VerifyResponse,
 };
 
 /// What `dht` looks inside with. Messages as they are: they are shown, and nothing is decided by them.
@@ -29,7 +33,25 @@ pub trait AdminService: Send + Sync + 'static {
 
     /// Meet the ring behind an address. The address is as the user gave it: see [`wire::read_addr`].
     fn join(&self, request: AdminJoinRequest) -> impl Future<Output = Result<AdminJoinResponse, Status>> + Send;
+
+    /// All copies of one record, wherever they are. `budget` is how long the caller waits, if it said so.
+    fn explain(
+        &self,
+        request: ExplainRequest,
+        budget: Option<Duration>,
+    ) -> impl Future<Output = Result<ExplainResponse, Status>> + Send;
+
+    /// How far this node's records are from their full number of copies, range by range as each is done. `budget` is how
+    /// long the caller waits for all of them, if it said so.
+    fn verify(
+        &self,
+        request: VerifyRequest,
+        budget: Option<Duration>,
+    ) -> impl Future<Output = Result<Verified, Status>> + Send;
 }
+
+/// What [`AdminService::verify`] finds. Dropped when the caller has gone.
+pub type Verified = BoxStream<'static, Result<VerifyResponse, Status>>;
 
 /// Puts an [`AdminService`] behind the generated trait.
 pub(super) struct AdminEdge<A>(pub(super) Arc<A>);
@@ -58,5 +80,17 @@ impl<A: AdminService> Admin for AdminEdge<A> {
 
     async fn join(&self, request: Request<AdminJoinRequest>) -> Result<Response<AdminJoinResponse>, Status> {
         self.0.join(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        let budget = timeout_of(request.metadata());
+        self.0.explain(request.into_inner(), budget).await.map(Response::new)
+    }
+
+    type VerifyStream = Verified;
+
+    async fn verify(&self, request: Request<VerifyRequest>) -> Result<Response<Verified>, Status> {
+        let budget = timeout_of(request.metadata());
+        self.0.verify(request.into_inner(), budget).await.map(Response::new)
     }
 }

@@ -158,7 +158,7 @@ fn answer(outcome: &Outcome) -> Result<Answered, Status> {
 }
 
 /// How long the caller waits: `grpc-timeout`, up to eight digits and a unit (gRPC over HTTP/2, "Requests").
-fn timeout_of(metadata: &MetadataMap) -> Option<Duration> {
+pub(super) fn timeout_of(metadata: &MetadataMap) -> Option<Duration> {
     let header: &MetadataValue<Ascii> = metadata.get("grpc-timeout")?;
     let text = header.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

@@ -7,7 +7,7 @@ mod peers;
 mod server;
 mod too_long;
 
-pub use admin::AdminService;
+pub use admin::{AdminService, Verified};
 pub use health::Health;
 pub use kv::{KvError, KvService, reason};
 pub use peers::PeerService;

@@ -8,14 +8,15 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use overlay::{Envelope, Refusal};
+use overlay::{Envelope, Peer, Refusal};
 use replica::Member;
 use tonic::body::Body;
 use tonic::codegen::{Service, StdError, http};
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Request, Response, Status};
 use wire::records::{
-    Execute, Fetch, FetchReply, List, ListReply, Offer, OfferReply, Outcome, Read, ReadReply, Store, StoreReply,
+    Digest, DigestReply, Execute, Fetch, FetchReply, Forget, ForgetReply, Hint, List, ListReply, Look, LookReply,
+    Offer, OfferReply, Outcome, Read, ReadReply, Store, StoreReply,
 };
 use wire::{CONTROL_PATH, Call, Here, Rejected, StorageEnvelope, WireProtocol};
 
@@ -42,6 +43,9 @@ pub trait PeerService<P: WireProtocol>: Send + Sync + 'static {
     /// Where the calls that are answered here are counted.
     fn traffic(&self) -> &Traffic;
 
+    /// What a member's wall clock said when it asked something about sets or records, in milliseconds since 1970.
+    fn heard_clock(&self, from: &Peer, wall_ms: u64);
+
     /// Carry out a user's operation.
     fn execute(
         &self,
@@ -65,6 +69,38 @@ pub trait PeerService<P: WireProtocol>: Send + Sync + 'static {
         envelope: Envelope,
         request: Read,
     ) -> impl Future<Output = Result<ReadReply, Refusal>> + Send;
+
+    /// Keep a copy for somebody else; whether there is room.
+    fn hint(
+        &self,
+        from: Member,
+        envelope: Envelope,
+        request: Hint,
+    ) -> impl Future<Output = Result<bool, Refusal>> + Send;
+
+    /// What do you hold of this key, and what are you to its range?
+    fn look(
+        &self,
+        from: Member,
+        envelope: Envelope,
+        request: Look,
+    ) -> impl Future<Output = Result<LookReply, Refusal>> + Send;
+
+    /// What the records of some ranges come to.
+    fn digest(
+        &self,
+        from: Member,
+        envelope: Envelope,
+        request: Digest,
+    ) -> impl Future<Output = Result<DigestReply, Refusal>> + Send;
+
+    /// Forget deletions, or say which are known.
+    fn forget(
+        &self,
+        from: Member,
+        envelope: Envelope,
+        request: Forget,
+    ) -> impl Future<Output = Result<ForgetReply, Refusal>> + Send;
 
     /// A page of keys and versions.
     fn list(
@@ -196,13 +232,39 @@ async fn dispatch<P: WireProtocol, S: PeerService<P>>(
     here: &Here,
 ) -> Result<Bytes, Status> {
     match path {
-        Execute::PATH => answer(path, body, here, |from, to, request| peers.execute(from, to, request)).await,
-        Store::PATH => answer(path, body, here, |from, to, request| peers.store(from, to, request)).await,
-        Read::PATH => answer(path, body, here, |from, to, request| peers.read(from, to, request)).await,
-        List::PATH => answer(path, body, here, |from, to, request| peers.list(from, to, request)).await,
-        Fetch::PATH => answer(path, body, here, |from, to, request| peers.fetch(from, to, request)).await,
-        Offer::PATH => answer(path, body, here, |from, to, request| peers.offer(from, to, request)).await,
-        CONTROL_PATH => answer(path, body, here, |from, to, requests| peers.control(from, to, requests)).await,
+        Execute::PATH => {
+            answer::<P, S, _, _>(path, body, here, peers, |from, to, request| peers.execute(from, to, request)).await
+        }
+        Store::PATH => {
+            answer::<P, S, _, _>(path, body, here, peers, |from, to, request| peers.store(from, to, request)).await
+        }
+        Read::PATH => {
+            answer::<P, S, _, _>(path, body, here, peers, |from, to, request| peers.read(from, to, request)).await
+        }
+        Hint::PATH => {
+            answer::<P, S, _, _>(path, body, here, peers, |from, to, request| peers.hint(from, to, request)).await
+        }
+        Look::PATH => {
+            answer::<P, S, _, _>(path, body, here, peers, |from, to, request| peers.look(from, to, request)).await
+        }
+        Digest::PATH => {
+            answer::<P, S, _, _>(path, body, here, peers, |from, to, request| peers.digest(from, to, request)).await
+        }
+        Forget::PATH => {
+            answer::<P, S, _, _>(path, body, here, peers, |from, to, request| peers.forget(from, to, request)).await
+        }
+        List::PATH => {
+            answer::<P, S, _, _>(path, body, here, peers, |from, to, request| peers.list(from, to, request)).await
+        }
+        Fetch::PATH => {
+            answer::<P, S, _, _>(path, body, here, peers, |from, to, request| peers.fetch(from, to, request)).await
+        }
+        Offer::PATH => {
+            answer::<P, S, _, _>(path, body, here, peers, |from, to, request| peers.offer(from, to, request)).await
+        }
+        CONTROL_PATH => {
+            answer::<P, S, _, _>(path, body, here, peers, |from, to, requests| peers.control(from, to, requests)).await
+        }
         _ => {
             let (envelope, request) = overlay::Request::<P>::decode(path, body, here).map_err(rejected)?;
             encoded::<overlay::Request<P>>(path, &peers.serve(envelope, request).await)
@@ -211,17 +273,21 @@ async fn dispatch<P: WireProtocol, S: PeerService<P>>(
 }
 
 /// Reads a request about records, has it answered, and writes the answer.
-async fn answer<C, F>(
+async fn answer<P, S, C, F>(
     path: &str,
     body: Bytes,
     here: &Here,
+    peers: &S,
     serve: impl FnOnce(Member, Envelope, C) -> F,
 ) -> Result<Bytes, Status>
 where
+    P: WireProtocol,
+    S: PeerService<P>,
     C: Call<Envelope = StorageEnvelope>,
     F: Future<Output = Result<C::Reply, Refusal>>,
 {
     let (envelope, request) = C::decode(path, body, here).map_err(rejected)?;
+    peers.heard_clock(&envelope.envelope.from, envelope.wall_ms);
     encoded::<C>(path, &serve(envelope.member(), envelope.envelope, request).await)
 }
 

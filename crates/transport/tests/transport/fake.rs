@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chord::Chord;
+use futures::StreamExt;
 use overlay::{Addr, Envelope, Peer, Refusal};
 use parking_lot::Mutex;
 use replica::Member;
@@ -13,12 +14,13 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use transport::v1::{
-    AdminJoinRequest, AdminJoinResponse, LeaveRequest, LeaveResponse, LookupRequest, LookupResponse, NeighboursRequest,
-    NeighboursResponse, StatusRequest, StatusResponse, TableRequest, TableResponse,
+    AdminJoinRequest, AdminJoinResponse, ExplainRequest, ExplainResponse, LeaveRequest, LeaveResponse, LookupRequest,
+    LookupResponse, NeighboursRequest, NeighboursResponse, StatusRequest, StatusResponse, TableRequest, TableResponse,
+    VerifyRequest, VerifyResponse,
 };
 use transport::{
     AdminService, Health, Here, KvError, KvService, Limits, PeerClient, PeerService, Pool, PoolConfig, ServeError,
-    Server, Status, Traffic,
+    Server, Status, Traffic, Verified,
 };
 use wire::records::*;
 
@@ -51,6 +53,10 @@ pub(crate) struct Answers {
     pub(crate) execute: Option<Result<Outcome, Refusal>>,
     pub(crate) store: Option<Result<StoreReply, Refusal>>,
     pub(crate) read: Option<Result<ReadReply, Refusal>>,
+    pub(crate) hint: Option<Result<bool, Refusal>>,
+    pub(crate) look: Option<Result<LookReply, Refusal>>,
+    pub(crate) digest: Option<Result<DigestReply, Refusal>>,
+    pub(crate) forget: Option<Result<ForgetReply, Refusal>>,
     pub(crate) list: Option<Result<ListReply, Refusal>>,
     pub(crate) fetch: Option<Result<FetchReply, Refusal>>,
     pub(crate) offer: Option<Result<OfferReply, Refusal>>,
@@ -99,6 +105,10 @@ impl PeerService<Chord> for Fake {
         &self.traffic
     }
 
+    fn heard_clock(&self, _: &Peer, wall_ms: u64) {
+        assert_eq!(wall_ms, 7, "what the asking side's clock said");
+    }
+
     async fn control(
         &self,
         from: Member,
@@ -118,6 +128,22 @@ impl PeerService<Chord> for Fake {
 
     async fn read(&self, from: Member, envelope: Envelope, request: Read) -> Result<ReadReply, Refusal> {
         answer!(self.read, from, envelope, request)
+    }
+
+    async fn hint(&self, from: Member, envelope: Envelope, request: Hint) -> Result<bool, Refusal> {
+        answer!(self.hint, from, envelope, request)
+    }
+
+    async fn look(&self, from: Member, envelope: Envelope, request: Look) -> Result<LookReply, Refusal> {
+        answer!(self.look, from, envelope, request)
+    }
+
+    async fn digest(&self, from: Member, envelope: Envelope, request: Digest) -> Result<DigestReply, Refusal> {
+        answer!(self.digest, from, envelope, request)
+    }
+
+    async fn forget(&self, from: Member, envelope: Envelope, request: Forget) -> Result<ForgetReply, Refusal> {
+        answer!(self.forget, from, envelope, request)
     }
 
     async fn list(&self, from: Member, envelope: Envelope, request: List) -> Result<ListReply, Refusal> {
@@ -173,6 +199,17 @@ impl AdminService for Fake {
 
     async fn join(&self, request: AdminJoinRequest) -> Result<AdminJoinResponse, Status> {
         Ok(AdminJoinResponse { outcome: format!("met {}", request.addr), ..Default::default() })
+    }
+
+    async fn explain(&self, request: ExplainRequest, _: Option<Duration>) -> Result<ExplainResponse, Status> {
+        Ok(ExplainResponse { id: request.key, ..Default::default() })
+    }
+
+    /// Two ranges, and then its store fails.
+    async fn verify(&self, request: VerifyRequest, _: Option<Duration>) -> Result<Verified, Status> {
+        let looked_at = move |done| Ok(VerifyResponse { ranges: request.named_max, done, ..Default::default() });
+        let failed = Err(Status::internal("the store failed"));
+        Ok(futures::stream::iter((1..=2).map(looked_at).chain([failed])).boxed())
     }
 }
 
@@ -241,7 +278,7 @@ pub(crate) fn client() -> PeerClient {
 }
 
 pub(crate) fn client_on(pool: Pool) -> PeerClient {
-    PeerClient::new(pool, here(), asker(), STORE, &Limits::default())
+    PeerClient::new(pool, here(), asker(), STORE, &Limits::default(), || 7)
 }
 
 pub(crate) fn envelope() -> Envelope {

@@ -81,7 +81,7 @@ async fn a_server_that_stops_finishes_what_is_under_way() {
     let node = Running::start().await;
     node.answers(|answers| answers.kv_takes = Duration::from_millis(300));
     let mut kv = KvClient::new(node.channel().await);
-    let call = tokio::spawn(async move { kv.get(GetRequest { key: "k".into() }).await });
+    let call = tokio::spawn(async move { kv.get(GetRequest { key: "k".into(), ..Default::default() }).await });
     tokio::time::sleep(Duration::from_millis(100)).await;
     node.stop().await;
     let status = call.await.unwrap().unwrap_err();

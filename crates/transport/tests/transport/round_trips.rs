@@ -138,7 +138,12 @@ async fn an_answer_to_another_question_is_no_answer() {
 async fn questions_about_sets_are_answered_together() {
     let (node, client) = (Running::start().await, client());
     let me = Member { peer: node.peer(), store: 8 };
-    let reply = replica::Response { me, leaving: true, answers: vec![Answer::Learnt { number: 3 }, Answer::Done] };
+    let reply = replica::Response {
+        me,
+        leaving: true,
+        read_only: true,
+        answers: vec![Answer::Learnt { number: 3 }, Answer::Done],
+    };
     node.answers(|answers| answers.control = Some(Ok(reply.clone())));
     let learn = replica::Request::Learn { range: range(), set: set(&node) };
     let requests = vec![learn, replica::Request::Register { range: range(), number: 3 }];
@@ -157,6 +162,7 @@ async fn an_operation_is_carried_out_elsewhere() {
         value: "v".into(),
         ttl_ms: Some(60_000),
         condition: Some(Condition::IfAbsent),
+        consistency: Consistency::All,
     };
     let request = Execute { operation, budget: Duration::from_millis(700) };
     assert_eq!(client.execute(&node.peer(), Some(ring()), &request, TIMEOUT).await, Ok(reply));
@@ -183,6 +189,37 @@ async fn copies_are_stored_and_read() {
 }
 
 #[tokio::test]
+async fn a_copy_is_left_with_a_stand_in() {
+    let (node, client) = (Running::start().await, client());
+    node.answers(|answers| answers.hint = Some(Ok(true)));
+    let member = Member { peer: node.peer(), store: 8 };
+    let request = Hint { member, number: 4, record: Record::new("k", version(), "v") };
+    assert_eq!(client.hint(&node.peer(), Some(ring()), &request, TIMEOUT).await, Ok(true));
+    assert_eq!(node.fake.take_arrived(), storage("hint", &node, request));
+}
+
+#[tokio::test]
+async fn what_a_node_holds_and_is_to_a_range_is_shown() {
+    let (node, client) = (Running::start().await, client());
+    let (set, member) = (set(&node), Member { peer: node.peer(), store: 8 });
+    let sight = Sight {
+        range: range(),
+        set,
+        part: Part::Primary,
+        settled: true,
+        fenced: false,
+        learners: vec![member.clone()],
+        missing: vec![member],
+    };
+    let held = Held { version: version(), tombstone: false, expires_at_ms: Some(5) };
+    let seen = LookReply { sight: Some(sight), held: Some(held), durable: true, store: 8, read_only: true };
+    node.answers(|answers| answers.look = Some(Ok(seen.clone())));
+    let request = Look { key: "k".into() };
+    assert_eq!(client.look(&node.peer(), Some(ring()), &request, TIMEOUT).await, Ok(seen));
+    assert_eq!(node.fake.take_arrived(), storage("look", &node, request));
+}
+
+#[tokio::test]
 async fn records_are_listed_fetched_and_offered() {
     let (node, client) = (Running::start().await, client());
     let cursor = Cursor { id: space().zero(), key: "k".into() };
@@ -192,9 +229,10 @@ async fn records_are_listed_fetched_and_offered() {
         next: Some(cursor.clone()),
         newer: Some(NewerSet { range: range(), set: set(&node) }),
     };
-    let fetched = FetchReply { records: vec![Record::tombstone("k", version())], taken: 1 };
+    let fetched = FetchReply { records: vec![Record::tombstone("k", version())], taken: 1, newer: None };
     let not_primary = NotPrimary { primary: Some(node.peer()), range: Some(range()) };
-    let offered = OfferReply { wanted: vec![0], confirmed: vec![1], not_primary: Some(not_primary) };
+    let (wanted, confirmed, quarantined) = (vec![0], vec![1], vec![2]);
+    let offered = OfferReply { wanted, confirmed, not_primary: Some(not_primary), quarantined };
     node.answers(|answers| {
         answers.list = Some(Ok(listed.clone()));
         answers.fetch = Some(Ok(fetched.clone()));
@@ -205,13 +243,35 @@ async fn records_are_listed_fetched_and_offered() {
     assert_eq!(client.list(&node.peer(), Some(ring()), &request, TIMEOUT).await, Ok(listed));
     assert_eq!(node.fake.take_arrived(), storage("list", &node, request));
 
-    let request = Fetch { holder: 8, keys: vec!["k".into()] };
+    let request = Fetch { holder: 8, range: range(), number: 4, keys: vec!["k".into()] };
     assert_eq!(client.fetch(&node.peer(), Some(ring()), &request, TIMEOUT).await, Ok(fetched));
     assert_eq!(node.fake.take_arrived(), storage("fetch", &node, request));
 
-    let request = Offer { entries, records: vec![Record::new("k", version(), "v")] };
+    let request = Offer { entries, records: vec![Record::new("k", version(), "v")], held_at: 12 };
     assert_eq!(client.offer(&node.peer(), Some(ring()), &request, TIMEOUT).await, Ok(offered));
     assert_eq!(node.fake.take_arrived(), storage("offer", &node, request));
+}
+
+#[tokio::test]
+async fn ranges_are_compared_and_deletions_forgotten() {
+    let (node, client) = (Running::start().await, client());
+    let newer = Some(NewerSet { range: range(), set: set(&node) });
+    let digested =
+        DigestReply { digests: vec![store::Digest { count: 2, sum: 1 << 100 }], newer: newer.clone(), horizon: 11 };
+    let forgotten = ForgetReply { held: vec![0], newer };
+    node.answers(|answers| {
+        answers.digest = Some(Ok(digested.clone()));
+        answers.forget = Some(Ok(forgotten.clone()));
+    });
+
+    let request = Digest { holder: 8, range: range(), set: set(&node), cuts: vec![range()], parts: 16 };
+    assert_eq!(client.digest(&node.peer(), Some(ring()), &request, TIMEOUT).await, Ok(digested));
+    assert_eq!(node.fake.take_arrived(), storage("digest", &node, request));
+
+    let entries = vec![Listed { key: "k".into(), version: version() }];
+    let request = Forget { holder: 8, number: 4, entries, horizon: Some(9) };
+    assert_eq!(client.forget(&node.peer(), Some(ring()), &request, TIMEOUT).await, Ok(forgotten));
+    assert_eq!(node.fake.take_arrived(), storage("forget", &node, request));
 }
 
 #[tokio::test]

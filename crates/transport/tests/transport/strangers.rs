@@ -14,7 +14,7 @@ fn stranger(cluster: &str, bits: u32) -> (PeerClient, Peer) {
     let space = Space::new(bits).unwrap();
     let me = Peer { id: space.zero(), ..asker() };
     let here = Here { cluster: cluster.to_owned(), space };
-    let client = PeerClient::new(Pool::new(PoolConfig::default()), here, me.clone(), STORE, &Limits::default());
+    let client = PeerClient::new(Pool::new(PoolConfig::default()), here, me.clone(), STORE, &Limits::default(), || 7);
     (client, me)
 }
 
@@ -89,6 +89,10 @@ async fn an_empty_message_is_refused_everywhere() {
         "/dht.v1.Storage/Execute",
         "/dht.v1.Storage/Store",
         "/dht.v1.Storage/Read",
+        "/dht.v1.Storage/Look",
+        "/dht.v1.Storage/Digest",
+        "/dht.v1.Storage/Forget",
+        "/dht.v1.Storage/Hint",
         "/dht.v1.Storage/List",
         "/dht.v1.Storage/Fetch",
         "/dht.v1.Storage/Offer",

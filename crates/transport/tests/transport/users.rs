@@ -31,7 +31,7 @@ fn put(key: usize, value: usize) -> PutRequest {
 }
 
 fn get() -> GetRequest {
-    GetRequest { key: "k".into() }
+    GetRequest { key: "k".into(), ..Default::default() }
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn a_value_is_put_read_and_deleted() {
 
     let deleted = Outcome::Delete { version: version(), acks: vec![], id: space().id(3).unwrap() };
     node.answers(|answers| answers.kv = Some(Ok(deleted)));
-    let answer = kv.delete(DeleteRequest { key: "k".into(), condition: None }).await.unwrap().into_inner();
+    let answer = kv.delete(DeleteRequest { key: "k".into(), ..Default::default() }).await.unwrap().into_inner();
     assert_eq!(answer.version.unwrap().store, 9);
 }
 
@@ -150,15 +150,17 @@ async fn keys_and_values_up_to_the_limits_pass_and_longer_ones_are_refused_by_na
 
     assert_eq!(invalid(kv.put(put(0, 1)).await), "key is empty, a key has 1 to 1024 bytes");
     assert_eq!(invalid(kv.put(put(1025, 1)).await), "key is 1025 bytes long, the limit is 1024");
-    let long = GetRequest { key: vec![0; 1025].into() };
+    let long = GetRequest { key: vec![0; 1025].into(), ..Default::default() };
     assert_eq!(invalid(kv.get(long).await), "key is 1025 bytes long, the limit is 1024");
-    let long = DeleteRequest { key: vec![0; 5000].into(), condition: None };
+    let long = DeleteRequest { key: vec![0; 5000].into(), ..Default::default() };
     assert_eq!(invalid(kv.delete(long).await), "key is 5000 bytes long, the limit is 1024");
     let text = invalid(kv.put(put(1, VALUE_LEN_MAX + 1)).await);
     assert_eq!(text, "value is 4194305 bytes long, the limit is 4194304");
     let unclear = v1::Condition { kind: None };
     let request = PutRequest { condition: Some(unclear), ..put(1, 1) };
     assert_eq!(invalid(kv.put(request).await), "condition.kind is missing");
+    let request = GetRequest { consistency: 4, ..get() };
+    assert_eq!(invalid(kv.get(request).await), "consistency is 4, which is unknown here");
     assert!(node.fake.take_arrived().is_empty(), "nothing of this reached the node");
 
     assert_eq!(invalid(kv.put(put(1, 1)).await), "taken");
@@ -189,4 +191,19 @@ async fn every_question_of_the_admin_service_is_answered() {
     let target = Some(v1::lookup_request::Target::Key("k".into()));
     assert_eq!(admin.lookup(v1::LookupRequest { target }).await.unwrap().into_inner().elapsed_us, 42);
     assert_eq!(admin.lookup(v1::LookupRequest { target: None }).await.unwrap_err().code(), Code::InvalidArgument);
+    let explain = v1::ExplainRequest { key: "k".into() };
+    assert_eq!(admin.explain(explain).await.unwrap().into_inner().id, "k");
+}
+
+#[tokio::test]
+async fn a_verification_comes_range_by_range_and_its_end_is_told() {
+    let node = Running::start().await;
+    let mut admin = AdminClient::new(node.channel().await);
+    let mut found = admin.verify(v1::VerifyRequest { named_max: 7 }).await.unwrap().into_inner();
+    for done in 1..=2 {
+        let range = found.message().await.unwrap().unwrap();
+        assert_eq!((range.done, range.ranges), (done, 7));
+    }
+    let status = found.message().await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::Internal, "the store failed"));
 }

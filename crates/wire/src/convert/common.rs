@@ -93,11 +93,11 @@ impl WireForm for Version {
     type Message = v1::Version;
 
     fn to_message(&self) -> v1::Version {
-        v1::Version { clock: self.clock, store: self.store }
+        v1::Version { term: self.term, clock: self.clock, store: self.store }
     }
 
     fn from_message(message: v1::Version, _: Space) -> Result<Self, Malformed> {
-        Ok(Self { clock: message.clock, store: message.store })
+        Ok(Self { term: message.term, clock: message.clock, store: message.store })
     }
 }
 

@@ -43,10 +43,11 @@ impl Call for Vec<Request> {
 
     fn encode_reply(_: &str, reply: &Result<Response, Refusal>) -> Option<Vec<u8>> {
         let message = match reply {
-            Ok(Response { me, leaving, answers }) => v1::ControlResponse {
+            Ok(Response { me, leaving, read_only, answers }) => v1::ControlResponse {
                 refusal: None,
                 me: Some(me.to_message()),
                 leaving: *leaving,
+                read_only: *read_only,
                 answers: messages(answers),
             },
             Err(refusal) => v1::ControlResponse { refusal: Some(refusal.to_message()), ..Default::default() },
@@ -62,6 +63,7 @@ impl Call for Vec<Request> {
         Ok(Ok(Response {
             me: required("me", message.me, space)?,
             leaving: message.leaving,
+            read_only: message.read_only,
             answers: list("answers", message.answers, QUESTIONS_MAX, space)?,
         }))
     }
@@ -87,16 +89,20 @@ impl WireForm for Request {
                 ballot: Some(ballot.to_message()),
                 set: Some(set.to_message()),
             }),
-            Request::Install { range, set, before } => Question::Install(Install {
+            Request::Install { range, set, before, whole } => Question::Install(Install {
                 range: Some(range.to_message()),
                 set: Some(set.to_message()),
                 before: message(before),
+                whole: *whole,
             }),
             Request::Learn { range, set } => {
                 Question::Learn(Learn { range: Some(range.to_message()), set: Some(set.to_message()) })
             }
             Request::Register { range, number } => {
                 Question::Register(Register { range: Some(range.to_message()), number: *number })
+            }
+            Request::Fetching { range, number } => {
+                Question::Fetching(Fetching { range: Some(range.to_message()), number: *number })
             }
             Request::Synced { range, number } => {
                 Question::Synced(Synced { range: Some(range.to_message()), number: *number })
@@ -129,10 +135,14 @@ impl WireForm for Request {
                 range: range(install.range)?,
                 set: set(install.set)?,
                 before: optional("before", install.before, space)?,
+                whole: install.whole,
             },
             Question::Learn(learn) => Request::Learn { range: range(learn.range)?, set: set(learn.set)? },
             Question::Register(register) => {
                 Request::Register { range: range(register.range)?, number: register.number }
+            }
+            Question::Fetching(fetching) => {
+                Request::Fetching { range: range(fetching.range)?, number: fetching.number }
             }
             Question::Synced(synced) => Request::Synced { range: range(synced.range)?, number: synced.number },
             Question::Leaving(v1::Empty {}) => Request::Leaving,

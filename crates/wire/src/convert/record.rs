@@ -6,12 +6,17 @@ use store::{Cursor, Record, Version};
 
 use super::common::{id_bytes, text};
 use super::identifier;
+use super::sets::SET_MEMBERS_MAX;
 use crate::form::{list, message, messages, optional, required};
-use crate::records::{Ack, Condition, Listed, NewerSet, NotPrimary, Operation, Outcome, Reason};
+use crate::records::{
+    Ack, Condition, Consistency, Held, Listed, NewerSet, NotPrimary, Operation, Outcome, Part, Reason, Sight,
+};
 use crate::{Malformed, WireForm, read_addr, v1};
 
 /// Bytes of the longest key.
 pub const KEY_LEN_MAX: usize = 1024;
+/// Bytes of a digest's sum.
+const SUM_LEN: usize = 16;
 /// Copies acknowledged in one answer: as many as a set has members, and newcomers as many again.
 const ACKS_MAX: usize = 128;
 
@@ -62,6 +67,32 @@ impl WireForm for Condition {
     }
 }
 
+impl WireForm for Consistency {
+    type Message = i32;
+
+    fn to_message(&self) -> i32 {
+        let consistency = match self {
+            Consistency::Default => v1::Consistency::Unspecified,
+            Consistency::One => v1::Consistency::One,
+            Consistency::Quorum => v1::Consistency::Quorum,
+            Consistency::All => v1::Consistency::All,
+        };
+        consistency.into()
+    }
+
+    fn from_message(message: i32, _: Space) -> Result<Self, Malformed> {
+        Ok(match v1::Consistency::try_from(message) {
+            Ok(v1::Consistency::Unspecified) => Consistency::Default,
+            Ok(v1::Consistency::One) => Consistency::One,
+            Ok(v1::Consistency::Quorum) => Consistency::Quorum,
+            Ok(v1::Consistency::All) => Consistency::All,
+            Err(_) => {
+                return Err(Malformed::new("consistency", format_args!("is {message}, which is unknown here")));
+            }
+        })
+    }
+}
+
 impl WireForm for Ack {
     type Message = v1::Ack;
 
@@ -102,6 +133,27 @@ impl WireForm for Record {
     }
 }
 
+impl WireForm for store::Digest {
+    type Message = v1::Digest;
+
+    fn to_message(&self) -> v1::Digest {
+        let sum = if self.sum == 0 { Bytes::new() } else { Bytes::copy_from_slice(&self.sum.to_be_bytes()) };
+        v1::Digest { count: self.count, sum }
+    }
+
+    fn from_message(message: v1::Digest, _: Space) -> Result<Self, Malformed> {
+        let sum = match message.sum.len() {
+            0 => 0,
+            length => {
+                let bytes = <[u8; SUM_LEN]>::try_from(message.sum.as_ref())
+                    .map_err(|_| Malformed::new("sum", format_args!("is {length} bytes long, not {SUM_LEN}")))?;
+                u128::from_be_bytes(bytes)
+            }
+        };
+        Ok(Self { count: message.count, sum })
+    }
+}
+
 impl WireForm for Cursor {
     type Message = v1::Cursor;
 
@@ -138,6 +190,54 @@ impl WireForm for NewerSet {
     }
 }
 
+impl WireForm for Sight {
+    type Message = v1::Sight;
+
+    fn to_message(&self) -> v1::Sight {
+        v1::Sight {
+            range: Some(self.range.to_message()),
+            set: Some(self.set.to_message()),
+            role: self.part.as_str().to_owned(),
+            settled: self.settled,
+            fenced: self.fenced,
+            learners: messages(&self.learners),
+            missing: messages(&self.missing),
+        }
+    }
+
+    fn from_message(message: v1::Sight, space: Space) -> Result<Self, Malformed> {
+        Ok(Self {
+            range: required("range", message.range, space)?,
+            set: required("set", message.set, space)?,
+            part: Part::parse(&message.role).ok_or_else(|| Malformed::new("role", "is not one that is known here"))?,
+            settled: message.settled,
+            fenced: message.fenced,
+            learners: list("learners", message.learners, SET_MEMBERS_MAX, space)?,
+            missing: list("missing", message.missing, SET_MEMBERS_MAX, space)?,
+        })
+    }
+}
+
+impl WireForm for Held {
+    type Message = v1::Held;
+
+    fn to_message(&self) -> v1::Held {
+        v1::Held {
+            version: Some(self.version.to_message()),
+            tombstone: self.tombstone,
+            expires_at_ms: never_is_zero(self.expires_at_ms),
+        }
+    }
+
+    fn from_message(message: v1::Held, space: Space) -> Result<Self, Malformed> {
+        Ok(Self {
+            version: required("version", message.version, space)?,
+            tombstone: message.tombstone,
+            expires_at_ms: zero_is_never(message.expires_at_ms),
+        })
+    }
+}
+
 impl WireForm for NotPrimary {
     type Message = v1::NotPrimary;
 
@@ -160,16 +260,21 @@ impl WireForm for Operation {
     fn to_message(&self) -> Self::Message {
         use v1::execute_request::Operation as Form;
         match self {
-            Operation::Put { key, value, ttl_ms, condition } => Form::Put(v1::PutRequest {
+            Operation::Put { key, value, ttl_ms, condition, consistency } => Form::Put(v1::PutRequest {
                 key: key.clone(),
                 value: value.clone(),
                 ttl_ms: never_is_zero(*ttl_ms),
                 condition: message(condition),
+                consistency: consistency.to_message(),
             }),
-            Operation::Get { key } => Form::Get(v1::GetRequest { key: key.clone() }),
-            Operation::Delete { key, condition } => {
-                Form::Delete(v1::DeleteRequest { key: key.clone(), condition: message(condition) })
+            Operation::Get { key, consistency } => {
+                Form::Get(v1::GetRequest { key: key.clone(), consistency: consistency.to_message() })
             }
+            Operation::Delete { key, condition, consistency } => Form::Delete(v1::DeleteRequest {
+                key: key.clone(),
+                condition: message(condition),
+                consistency: consistency.to_message(),
+            }),
         }
     }
 
@@ -181,11 +286,16 @@ impl WireForm for Operation {
                 value: put.value,
                 ttl_ms: zero_is_never(put.ttl_ms),
                 condition: optional("condition", put.condition, space)?,
+                consistency: Consistency::from_message(put.consistency, space)?,
             },
-            Form::Get(get) => Operation::Get { key: key(get.key)? },
-            Form::Delete(delete) => {
-                Operation::Delete { key: key(delete.key)?, condition: optional("condition", delete.condition, space)? }
+            Form::Get(get) => {
+                Operation::Get { key: key(get.key)?, consistency: Consistency::from_message(get.consistency, space)? }
             }
+            Form::Delete(delete) => Operation::Delete {
+                key: key(delete.key)?,
+                condition: optional("condition", delete.condition, space)?,
+                consistency: Consistency::from_message(delete.consistency, space)?,
+            },
         })
     }
 }

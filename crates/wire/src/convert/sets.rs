@@ -9,7 +9,7 @@ use crate::form::{list, message, messages, optional, required};
 use crate::{Malformed, WireForm, v1};
 
 /// Members of one set.
-const SET_MEMBERS_MAX: usize = 64;
+pub(super) const SET_MEMBERS_MAX: usize = 64;
 /// Pieces of the circle in one message.
 pub(super) const PIECES_MAX: usize = 4096;
 

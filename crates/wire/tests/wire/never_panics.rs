@@ -34,6 +34,10 @@ fn read_as_everything(body: &Bytes) {
     read_record_call::<Execute>(Execute::PATH, body, &here);
     read_record_call::<Store>(Store::PATH, body, &here);
     read_record_call::<Read>(Read::PATH, body, &here);
+    read_record_call::<Hint>(Hint::PATH, body, &here);
+    read_record_call::<Look>(Look::PATH, body, &here);
+    read_record_call::<Digest>(Digest::PATH, body, &here);
+    read_record_call::<Forget>(Forget::PATH, body, &here);
     read_record_call::<List>(List::PATH, body, &here);
     read_record_call::<Fetch>(Fetch::PATH, body, &here);
     read_record_call::<Offer>(Offer::PATH, body, &here);
@@ -67,10 +71,21 @@ proptest! {
         asked in any::overlay_request(Space::SHA1),
         control in any::control_request(Space::SHA1),
         offer in any::offer(),
+        digest in any::digest(Space::SHA1),
+        forget in any::forget(),
+        look in any::look(),
+        hint in any::hint(Space::SHA1),
+        seen in any::look_reply(Space::SHA1),
         changes in vec(any::<(prop::sample::Index, u8)>(), 1..4),
     ) {
         read_as_everything(&changed(asked.encode("default", &envelope), &changes));
         read_as_everything(&changed(control.encode("default", &caller), &changes));
         read_as_everything(&changed(offer.encode("default", &caller), &changes));
+        read_as_everything(&changed(digest.encode("default", &caller), &changes));
+        read_as_everything(&changed(forget.encode("default", &caller), &changes));
+        read_as_everything(&changed(look.encode("default", &caller), &changes));
+        read_as_everything(&changed(hint.encode("default", &caller), &changes));
+        let seen = Look::encode_reply(Look::PATH, &Ok(seen)).unwrap();
+        read_as_everything(&changed(seen, &changes));
     }
 }

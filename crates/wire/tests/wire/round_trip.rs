@@ -100,6 +100,38 @@ proptest! {
     }
 
     #[test]
+    fn hints_arrive_as_they_were(
+        (space, envelope, call) in with_space!(any::storage_envelope, any::hint), kept in proptest::bool::ANY
+    ) {
+        request_returns(space, envelope, call)?;
+        reply_returns::<Hint>(space, Hint::PATH, Ok(kept))?;
+    }
+
+    #[test]
+    fn a_look_and_what_is_seen_arrive_as_they_were(
+        (space, envelope, reply) in with_space!(any::storage_envelope, any::look_reply), call in any::look()
+    ) {
+        request_returns(space, envelope, call)?;
+        reply_returns::<Look>(space, Look::PATH, Ok(reply))?;
+    }
+
+    #[test]
+    fn digests_arrive_as_they_were(
+        (space, envelope, call, reply) in with_space!(any::storage_envelope, any::digest, any::digest_reply)
+    ) {
+        request_returns(space, envelope, call)?;
+        reply_returns::<Digest>(space, Digest::PATH, Ok(reply))?;
+    }
+
+    #[test]
+    fn deletions_to_forget_and_the_answer_arrive_as_they_were(
+        (space, envelope, reply) in with_space!(any::storage_envelope, any::forget_reply), call in any::forget()
+    ) {
+        request_returns(space, envelope, call)?;
+        reply_returns::<Forget>(space, Forget::PATH, Ok(reply))?;
+    }
+
+    #[test]
     fn a_listing_arrives_as_it_was(
         (space, envelope, call, reply) in with_space!(any::storage_envelope, any::list, any::list_reply)
     ) {
@@ -109,7 +141,7 @@ proptest! {
 
     #[test]
     fn fetched_records_arrive_as_they_were(
-        (space, envelope) in with_space!(any::storage_envelope), call in any::fetch(), reply in any::fetch_reply()
+        (space, envelope, call, reply) in with_space!(any::storage_envelope, any::fetch, any::fetch_reply)
     ) {
         request_returns(space, envelope, call)?;
         reply_returns::<Fetch>(space, Fetch::PATH, Ok(reply))?;
@@ -128,6 +160,9 @@ proptest! {
         reply_returns::<Execute>(space, Execute::PATH, Err(refusal.clone()))?;
         reply_returns::<Store>(space, Store::PATH, Err(refusal.clone()))?;
         reply_returns::<Read>(space, Read::PATH, Err(refusal.clone()))?;
+        reply_returns::<Look>(space, Look::PATH, Err(refusal.clone()))?;
+        reply_returns::<Digest>(space, Digest::PATH, Err(refusal.clone()))?;
+        reply_returns::<Forget>(space, Forget::PATH, Err(refusal.clone()))?;
         reply_returns::<List>(space, List::PATH, Err(refusal.clone()))?;
         reply_returns::<Fetch>(space, Fetch::PATH, Err(refusal.clone()))?;
         reply_returns::<Offer>(space, Offer::PATH, Err(refusal))?;

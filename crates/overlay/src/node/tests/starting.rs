@@ -119,7 +119,7 @@ fn a_cluster_with_other_settings_is_refused_with_both_values() {
     world.replicas = "3".to_owned();
     world.start(2, &[1], None);
     world.run(ms(2_000));
-    let why = "10.0.0.1:7160 is of another cluster: replicas: it is 2 there, 3 here; it has to be the same";
+    let why = "10.0.0.1:7160 has replicas = 2, this node 3: it has to be the same in the whole cluster; set it to 2 here, or join a cluster that has 3";
     let refused: Vec<Event> =
         world.events_of(2).into_iter().filter(|event| matches!(event, Event::Refused(_))).collect();
     assert_eq!(refused, [Event::Refused(why.to_owned())]);

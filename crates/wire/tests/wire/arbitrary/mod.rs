@@ -44,7 +44,7 @@ fn range(space: Space) -> impl Strategy<Value = Range> {
 }
 
 fn version() -> impl Strategy<Value = Version> {
-    any::<(u64, u64)>().prop_map(|(clock, store)| Version { clock, store })
+    any::<(u64, u64, u64)>().prop_map(|(term, clock, store)| Version { term, clock, store })
 }
 
 fn key() -> impl Strategy<Value = Bytes> {
@@ -69,7 +69,11 @@ pub(crate) fn envelope(space: Space) -> impl Strategy<Value = Envelope> {
 }
 
 pub(crate) fn storage_envelope(space: Space) -> impl Strategy<Value = StorageEnvelope> {
-    (envelope(space), any::<u64>()).prop_map(|(envelope, store)| StorageEnvelope { envelope, store })
+    (envelope(space), any::<u64>(), any::<u64>()).prop_map(|(envelope, store, wall_ms)| StorageEnvelope {
+        envelope,
+        store,
+        wall_ms,
+    })
 }
 
 pub(crate) fn refusal(space: Space) -> impl Strategy<Value = Refusal> {
@@ -226,13 +230,11 @@ pub(crate) fn control_request(space: Space) -> impl Strategy<Value = Vec<replica
             .prop_map(|(range, after, ballot)| { Request::Prepare { range, after, ballot } }),
         (range(space), any::<u64>(), ballot(space), set(space))
             .prop_map(|(range, after, ballot, set)| Request::Accept { range, after, ballot, set }),
-        (range(space), set(space), option::of(set(space))).prop_map(|(range, set, before)| Request::Install {
-            range,
-            set,
-            before
-        }),
+        (range(space), set(space), option::of(set(space)), any::<u64>())
+            .prop_map(|(range, set, before, whole)| Request::Install { range, set, before, whole }),
         (range(space), set(space)).prop_map(|(range, set)| Request::Learn { range, set }),
         (range(space), any::<u64>()).prop_map(|(range, number)| Request::Register { range, number }),
+        (range(space), any::<u64>()).prop_map(|(range, number)| Request::Fetching { range, number }),
         (range(space), any::<u64>()).prop_map(|(range, number)| Request::Synced { range, number }),
         Just(Request::Leaving),
     ];
@@ -249,9 +251,6 @@ pub(crate) fn control_response(space: Space) -> impl Strategy<Value = replica::R
         any::<u64>().prop_map(|number| Answer::Learnt { number }),
         ".{0,20}".prop_map(Answer::No),
     ];
-    (member(space), any::<bool>(), vec(answer, 0..4)).prop_map(|(me, leaving, answers)| replica::Response {
-        me,
-        leaving,
-        answers,
-    })
+    (member(space), any::<[bool; 2]>(), vec(answer, 0..4))
+        .prop_map(|(me, [leaving, read_only], answers)| replica::Response { me, leaving, read_only, answers })
 }

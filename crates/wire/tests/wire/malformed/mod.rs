@@ -45,11 +45,11 @@ fn range() -> v1::Range {
 }
 
 fn storage() -> Option<v1::StorageEnvelope> {
-    Some(v1::StorageEnvelope { envelope: Some(envelope()), store: 9 })
+    Some(v1::StorageEnvelope { envelope: Some(envelope()), store: 9, wall_ms: 7 })
 }
 
 fn version() -> Option<v1::Version> {
-    Some(v1::Version { clock: 1, store: 1 })
+    Some(v1::Version { term: 1, clock: 1, store: 1 })
 }
 
 /// What is said about a message after `change`.

@@ -1,0 +1,4 @@
+//! Histories that are right, and histories that are wrong and why.
+
+mod right;
+mod wrong;
