@@ -53,7 +53,7 @@ impl Kelips {
     fn on_holders(&mut self, range: Range, number: u64, mut homes: Vec<Peer>) {
         homes.truncate(2 * self.config.replicas);
         for group in 0..self.places.groups() {
-            if range.intersect(self.places.arc(group)).is_empty() {
+            if !range.overlaps(self.places.arc(group)) {
                 continue;
             }
             let slots = self.slots(group);
@@ -119,7 +119,7 @@ impl Kelips {
                 && upto.is_none_or(|upto| *key <= upto)
         };
         let listed: BTreeSet<KeyHash> = keys.iter().copied().filter(covered).collect();
-        let touched = slots.iter().filter(|slot| !range.intersect(slots.range(slot.index)).is_empty());
+        let touched = slots.iter().filter(|slot| range.overlaps(slots.range(slot.index)));
         let missing = |key: &KeyHash| covered(key) && !listed.contains(key);
         let gone: Vec<(Slot, KeyHash)> = touched
             .flat_map(|slot| self.filetuples.there(slot).into_iter().map(move |key| (slot, key)))

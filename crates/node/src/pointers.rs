@@ -53,7 +53,7 @@ impl Pointers {
             let place = (holding.range.after, holding.range.upto);
             let number = holding.set.number;
             let known = self.told.get(&place) == Some(&number);
-            let owned = || view.shares.iter().any(|share| !share.range.intersect(holding.range).is_empty());
+            let owned = || view.shares.iter().any(|share| share.range.overlaps(holding.range));
             if !known && holding.role == Role::Outside && !owned() {
                 continue;
             }

@@ -62,8 +62,7 @@ impl<T: Clone + Join> Arcs<T> {
 
     /// The parts of `range` without a value.
     pub(crate) fn gaps(&self, range: Range) -> Vec<Range> {
-        let arcs = self.near(range).map(|(arc, _)| *arc);
-        arcs.fold(vec![range], |gaps, arc| gaps.into_iter().flat_map(|gap| gap.minus(arc)).collect())
+        range.without(self.near(range).map(|(arc, _)| *arc))
     }
 
     /// The arcs that share something with `range`, without looking at all others: those that end in it, clockwise, and
@@ -79,7 +78,7 @@ impl<T: Clone + Join> Arcs<T> {
                 ends_in_it = range.contains(arc.upto);
                 taken
             })
-            .filter(move |(arc, _)| overlap(range, *arc))
+            .filter(move |(arc, _)| range.overlaps(*arc))
     }
 
     /// Changes the values on `range`, cutting the arcs that reach beyond it.
@@ -131,25 +130,20 @@ impl<T: Clone + Join> Arcs<T> {
     pub(crate) fn settle(&mut self) {
         self.changes += 1;
         self.arcs.sort_by_key(|(arc, _)| arc.upto);
-        let mut joined: Vec<(Range, T)> = Vec::with_capacity(self.arcs.len());
-        for next in self.arcs.drain(..) {
-            match joined.last_mut() {
-                Some(last) => match join(last, &next) {
-                    Some(both) => *last = both,
-                    None => joined.push(next),
-                },
-                None => joined.push(next),
+        self.arcs.dedup_by(|next, last| match join(last, next) {
+            Some(both) => {
+                *last = both;
+                true
             }
-        }
+            None => false,
+        });
         // The last arc's end may be the first one's start.
-        if joined.len() > 1
-            && let (Some(last), Some(first)) = (joined.last(), joined.first())
+        if let [first, .., last] = &self.arcs[..]
             && let Some(both) = join(last, first)
         {
-            joined.pop();
-            joined[0] = both;
+            self.arcs.pop();
+            self.arcs[0] = both;
         }
-        self.arcs = joined;
     }
 }
 
@@ -162,11 +156,6 @@ fn join<T: Join>(first: &(Range, T), second: &(Range, T)) -> Option<(Range, T)> 
     // However a whole circle came together, it opens at the same place.
     let range = if after == upto { full(after) } else { Range::new(after, upto) };
     Some((range, value))
-}
-
-/// Whether the two share any identifier: then the end of one lies on the other.
-fn overlap(one: Range, other: Range) -> bool {
-    one.contains(other.upto) || other.contains(one.upto)
 }
 
 fn full(any: Id) -> Range {

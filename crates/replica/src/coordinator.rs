@@ -66,6 +66,14 @@ pub(crate) struct Inquiry {
     width: usize,
 }
 
+/// Who may be in a share's next set.
+struct Eligible {
+    /// In order of preference.
+    peers: Vec<Peer>,
+    /// While everybody is leaving the one with the lowest identifier takes all.
+    last: Option<Id>,
+}
+
 impl Control {
     /// Looks after every arc that the overlay says is this node's.
     pub(crate) fn coordinate(&mut self, now: Time) {
@@ -81,30 +89,37 @@ impl Control {
         self.verify(now, &parts);
         // One number for all, so that neighbours whose sets come to be the same join.
         let number = 1 + parts.iter().map(|(_, _, local)| local.set.number).max().unwrap_or(0);
+        let eligible: Vec<Eligible> = shares.iter().map(|share| self.eligible(now, share)).collect();
         for (share, range, local) in parts {
-            self.coordinate_part(now, &shares[share], range, &local, number);
+            self.coordinate_part(now, (&shares[share], &eligible[share]), range, &local, number);
         }
         self.inquire(now);
     }
 
-    fn coordinate_part(&mut self, now: Time, share: &Share, range: Range, local: &Local, number: u64) {
+    fn coordinate_part(
+        &mut self,
+        now: Time,
+        (share, eligible): (&Share, &Eligible),
+        range: Range,
+        local: &Local,
+        number: u64,
+    ) {
         if !self.has_majority(now, &local.set) {
             return;
         }
-        let (eligible, last) = self.eligible(now, share);
         let mut wanted = Vec::new();
         let mut waiting = false;
-        for peer in eligible {
+        for peer in &eligible.peers {
             if wanted.len() >= self.config.replicas {
                 break;
             }
-            match self.candidate(now, range, &local.set, &peer) {
+            match self.candidate(now, range, &local.set, peer) {
                 Candidate::Ready(member) => wanted.push(member),
                 Candidate::Fetching => waiting = true,
                 Candidate::Refuses => {}
             }
         }
-        let stays = |member: &Member| Some(member.peer.id) == last || !self.is_leaving(member.peer.id);
+        let stays = |member: &Member| Some(member.peer.id) == eligible.last || !self.is_leaving(member.peer.id);
         let health = |member: &Member| Health { alive: self.peers.alive(now, member), leaving: !stays(member) };
         // Where data lies apart from its owner, whoever orders the writes goes on with it.
         let holds = share.holders.first().is_some_and(|first| first.id == self.me.peer.id);
@@ -139,32 +154,27 @@ impl Control {
         }
     }
 
-    /// Who may be in the next set, in order of preference. While everybody is leaving the one with the lowest
-    /// identifier takes all, which is also told.
-    fn eligible(&self, now: Time, share: &Share) -> (Vec<Peer>, Option<Id>) {
+    /// Who may be in the next set of a share.
+    fn eligible(&self, now: Time, share: &Share) -> Eligible {
         let me = self.me.peer.id;
         let writes = |peer: &Peer| !self.peers.is_read_only(peer.id);
         let lives = |peer: &Peer| peer.id == me || self.peers.peer_alive(now, peer);
         let stays = |peer: &Peer| !self.is_leaving(peer.id) && writes(peer) && lives(peer);
         let mut holders: Vec<Peer> = share.holders.iter().filter(|peer| stays(peer)).cloned().collect();
-        let mut living = self.peers.living(now);
-        living.sort_by_key(|peer| me.distance_to(peer.id));
         // Of a disk that failed the overlay knows nothing: it may name nobody in that node's place.
         let short = !share.holders.iter().all(writes) && holders.len() < self.config.replicas;
         if holders.is_empty() || short {
-            let named = holders.len();
-            let is_new = |peer: &&Peer| stays(peer) && !holders[..named].iter().any(|one| one.id == peer.id);
-            let others: Vec<Peer> = living.iter().filter(is_new).cloned().collect();
+            let mut others = self.peers.living(now);
+            others.retain(|peer| stays(peer) && !holders.iter().any(|one| one.id == peer.id));
+            others.sort_by_key(|peer| me.distance_to(peer.id));
             holders.extend(others);
         }
         if !holders.is_empty() {
-            return (holders, None);
+            return Eligible { peers: holders, last: None };
         }
-        living.push(self.me.peer.clone());
-        living.retain(writes);
-        let lowest = living.into_iter().min_by_key(|peer| peer.id);
-        let id = lowest.as_ref().map(|peer| peer.id);
-        (lowest.into_iter().collect(), id)
+        let all = self.peers.living(now).into_iter().chain([self.me.peer.clone()]);
+        let lowest = all.filter(writes).min_by_key(|peer| peer.id);
+        Eligible { last: lowest.as_ref().map(|peer| peer.id), peers: lowest.into_iter().collect() }
     }
 
     pub(crate) fn is_leaving(&self, id: Id) -> bool {

@@ -130,7 +130,7 @@ impl Holdings {
 
     /// What is known about parts of `range`.
     pub fn over(&self, range: Range) -> impl Iterator<Item = &Holding> {
-        self.ranges.iter().filter(move |holding| !holding.range.intersect(range).is_empty())
+        self.ranges.iter().filter(move |holding| holding.range.overlaps(range))
     }
 
     /// Whether that is still so all along `range`, under set `number`; see [`Holding::is_quiet`].
@@ -212,9 +212,7 @@ impl Holdings {
     /// The parts of the circle that this node has no business in: what is here of them is to be offered to their owners.
     pub fn foreign(&self, space: Space) -> Vec<Range> {
         let own = self.ranges.iter().filter(|holding| holding.role != Role::Outside);
-        own.fold(vec![Range::full(space.max())], |parts, holding| {
-            parts.into_iter().flat_map(|part| part.minus(holding.range)).collect()
-        })
+        Range::full(space.max()).without(own.map(|holding| holding.range))
     }
 }
 

@@ -51,7 +51,7 @@ impl Control {
     /// Starts `job` unless one like it is at work on some of its range.
     pub(crate) fn start_job(&mut self, job: Job) {
         self.busy = true;
-        let overlaps = |running: &Running| !running.job.range().intersect(job.range()).is_empty();
+        let overlaps = |running: &Running| running.job.range().overlaps(job.range());
         if self.jobs.running.values().any(|running| running.job.is_like(&job) && overlaps(running)) {
             return;
         }
@@ -83,7 +83,7 @@ impl Control {
     /// A member fell behind: what is being spread to it now is not all.
     pub(crate) fn outdate_spread(&mut self, range: Range, number: u64, to: &Member) {
         for running in self.jobs.running.values_mut() {
-            let overlaps = !running.job.range().intersect(range).is_empty();
+            let overlaps = running.job.range().overlaps(range);
             if let Job::Spread { to: member, .. } = &running.job
                 && member.is(to)
                 && running.job.number() == number

@@ -29,10 +29,10 @@ impl Control {
     }
 
     /// Neither the overlay nor a set that this node has to do with has anybody else alive.
-    fn is_deserted(&self, now: Time, living: &[Peer]) -> bool {
+    fn is_deserted(&self, now: Time) -> bool {
         let mut bound = self.locals.iter().filter(|(_, local)| self.is_bound(local));
         let other_lives = |member: &Member| !member.is(&self.me) && self.peers.alive(now, member);
-        living.is_empty() && !bound.any(|(_, local)| local.set.members.iter().any(other_lives))
+        self.peers.living_count(now) == 0 && !bound.any(|(_, local)| local.set.members.iter().any(other_lives))
     }
 
     /// More than one node is out of reach that did not take its leave.
@@ -51,8 +51,7 @@ impl Control {
 
     /// Tells everybody that this node is about to go, and asks the primaries whether it may.
     pub(crate) fn say_farewell(&mut self, now: Time) {
-        let living = self.peers.living(now);
-        self.alone_since = self.is_deserted(now, &living).then(|| self.alone_since.unwrap_or(now));
+        self.alone_since = self.is_deserted(now).then(|| self.alone_since.unwrap_or(now));
         let patience = if self.is_perhaps_cut_off(now) { CUT_OFF_AFTER } else { ALONE_AFTER };
         self.alone = self.alone_since.is_some_and(|since| now.since(since) >= patience);
         if !self.leaving {
@@ -77,7 +76,7 @@ impl Control {
                 local.set.primary().peer.id == id && newcomer.is_some_and(|newcomer| newcomer.parting.is_none())
             })
         };
-        let living: Vec<Peer> = living.into_iter().filter(|peer| !takes_from(peer.id)).collect();
+        let living: Vec<Peer> = self.peers.living(now).into_iter().filter(|peer| !takes_from(peer.id)).collect();
         to.retain(|primary| !takes_from(primary.peer.id));
         for peer in living {
             if !to.iter().any(|one| one.peer.id == peer.id) {

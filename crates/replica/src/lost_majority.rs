@@ -20,10 +20,9 @@ impl Control {
         let mut back = Vec::new();
         let peers = &self.peers;
         for (range, local) in self.locals.values_mut() {
-            let (answering, missing): (Vec<_>, Vec<_>) =
-                local.set.members.iter().cloned().partition(|member| peers.answers(now, member));
-            local.missing = missing;
-            local.read_only = answering.into_iter().filter(|member| peers.is_read_only(member.peer.id)).collect();
+            let members = &local.set.members;
+            local.missing = members.iter().filter(|member| !peers.answers(now, member)).cloned().collect();
+            local.read_only = members.iter().filter(|member| peers.reads_only(now, member)).cloned().collect();
             let writers = local.set.members.len() - local.missing.len() - local.read_only.len();
             let lost = writers < local.set.majority();
             local.lost_since = lost.then(|| local.lost_since.unwrap_or(now));
@@ -103,7 +102,7 @@ impl Control {
             known.extend(local.set.members.iter().map(|member| member.peer.id));
         }
         known.insert(self.me.peer.id);
-        let alive = 1 + self.peers.living(now).len();
+        let alive = 1 + self.peers.living_count(now);
         (2 * alive < known.len()).then_some((alive, known.len()))
     }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use overlay::{Peer, Share, Time};
+use overlay::{Peer, Time};
 use ring::{Id, Range};
 
 use crate::control::Asked;
@@ -29,14 +29,12 @@ impl Control {
         self.located.retain(|_, at| now.since(*at) < period);
         let mut targets = Vec::new();
         for (range, local) in self.locals.iter() {
-            if self.outside_shares(range).is_empty() {
-                continue;
-            }
             let bound = local.set.includes(&self.me) || self.leaving && self.is_bound(local);
             let fenced = local.fenced_at.is_some_and(|at| now.since(at) > FENCED_FOR);
             let silence = now.since(local.heard);
             let silent = silence > if self.leaving { period } else { patience };
-            if bound && (silent || fenced || local.unconfirmed) {
+            let in_doubt = bound && (silent || fenced || local.unconfirmed);
+            if in_doubt && !self.outside_shares(range).is_empty() {
                 // The range may have several owners: whoever owns its ends is found first, the rest once those have acted.
                 targets.extend([range.upto, range.after.plus_power(0)]);
             }
@@ -52,9 +50,7 @@ impl Control {
 
     /// What of `range` does not fall to this node.
     pub(crate) fn outside_shares(&self, range: Range) -> Vec<Range> {
-        let without =
-            |rest: Vec<Range>, share: &Share| rest.into_iter().flat_map(|part| part.minus(share.range)).collect();
-        self.shares.iter().fold(vec![range], without)
+        range.without(self.shares.iter().map(|share| share.range))
     }
 
     /// The owner of `target` was found: compare notes about the range around it.
@@ -97,8 +93,8 @@ impl Control {
     }
 
     fn is_spare(&self, range: Range, local: &Local) -> bool {
-        let owned = self.shares.iter().any(|share| !share.range.intersect(range).is_empty());
         let needed = self.leaving && local.release != Release::Free;
-        !owned && !needed && local.newcomer.is_none() && !local.set.includes(&self.me)
+        let has_part = needed || local.newcomer.is_some() || local.set.includes(&self.me);
+        !has_part && !self.shares.iter().any(|share| share.range.overlaps(range))
     }
 }

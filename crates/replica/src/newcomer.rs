@@ -61,7 +61,8 @@ impl Control {
                 local.newcomer = None;
             }
         }
-        let parts: Vec<(Range, Local)> = self.locals.iter().map(|(range, local)| (range, local.clone())).collect();
+        let newcomers = self.locals.iter().filter(|(_, local)| local.newcomer.is_some());
+        let parts: Vec<(Range, Local)> = newcomers.map(|(range, local)| (range, local.clone())).collect();
         for (range, local) in parts {
             let Some(newcomer) = local.newcomer.as_ref().filter(|newcomer| newcomer.parting.is_none()) else {
                 continue;
@@ -94,7 +95,7 @@ impl Control {
             _ => None,
         };
         let Some((range, number, request)) = step(&asked) else { return };
-        let same = |(other, one, _): (Range, u64, Request)| one == number && !range.intersect(other).is_empty();
+        let same = |(other, one, _): (Range, u64, Request)| one == number && range.overlaps(other);
         if !self.calling(primary.peer.id, |asked| step(asked).is_some_and(same)) {
             self.call(self.peers.locate(primary), request, asked);
         }

@@ -217,6 +217,11 @@ impl Peers {
         !store_differs && self.peer_alive(now, &member.peer)
     }
 
+    /// Whether a copy at this member can be read and no more.
+    pub(crate) fn reads_only(&self, now: Time, member: &Member) -> bool {
+        self.is_read_only(member.peer.id) && self.answers(now, member)
+    }
+
     /// Whether the node can be reached as far as is known, whatever store it has.
     pub(crate) fn peer_alive(&self, now: Time, peer: &Peer) -> bool {
         let met = self.met.get(&peer.id);
@@ -275,6 +280,11 @@ impl Peers {
     pub(crate) fn living(&self, now: Time) -> Vec<Peer> {
         let alive = self.view.values().filter(|known| self.peer_alive(now, &known.peer));
         alive.map(|known| self.met.get(&known.peer.id).map_or(&known.peer, |met| &met.peer).clone()).collect()
+    }
+
+    /// How many there are.
+    pub(crate) fn living_count(&self, now: Time) -> usize {
+        self.view.values().filter(|known| self.peer_alive(now, &known.peer)).count()
     }
 
     /// How many of the view are out of reach and did not say that they would leave.

@@ -133,7 +133,10 @@ impl Control {
     /// Does the next step wherever this node is a primary.
     pub(crate) fn be_primary(&mut self, now: Time) {
         self.drop_given_up(now);
-        let parts: Vec<(Range, Local)> = self.locals.iter().map(|(range, local)| (range, local.clone())).collect();
+        let to_refresh = self.refresh_at <= now;
+        let is_due = |local: &Local| to_refresh || !matches!(local.duty, Duty::None);
+        let due = self.locals.iter().filter(|(_, local)| is_due(local));
+        let parts: Vec<(Range, Local)> = due.map(|(range, local)| (range, local.clone())).collect();
         for (range, local) in &parts {
             match &local.duty {
                 Duty::None => {}
@@ -141,7 +144,7 @@ impl Control {
                 Duty::Primary(primary) => self.spread(now, *range, &local.set, primary),
             }
         }
-        if self.refresh_at <= now {
+        if to_refresh {
             self.refresh_at = now.plus(self.jittered(self.config.refresh_period));
             for (range, local) in &parts {
                 self.refresh(now, *range, local);

@@ -42,7 +42,7 @@ impl Control {
     /// Proposes `fresh` for the set after `old`, unless something is under way there.
     pub(crate) fn propose(&mut self, now: Time, range: Range, old: &Set, fresh: &Set) {
         for range in self.cut_up(range) {
-            let overlaps = |proposal: &Proposal| !proposal.range.intersect(range).is_empty();
+            let overlaps = |proposal: &Proposal| proposal.range.overlaps(range);
             let due = self.retries.is_due(now, Kind::Propose, range.upto, 0);
             if due && !self.proposals.iter().any(overlaps) {
                 self.begin(now, range, old.clone(), fresh.clone());
@@ -179,10 +179,8 @@ impl Control {
                     }
                 }
                 // It has not heard of the old set yet: tell it, or it can't vote.
-                let covered = pieces
-                    .iter()
-                    .fold(vec![range], |gaps, piece| gaps.into_iter().flat_map(|gap| gap.minus(piece.range)).collect());
-                if !covered.is_empty() || pieces.iter().any(|piece| old.supersedes(&piece.set)) {
+                let unheard = range.without(pieces.iter().map(|piece| piece.range));
+                if !unheard.is_empty() || pieces.iter().any(|piece| old.supersedes(&piece.set)) {
                     self.notify(now, range, &old, None, std::slice::from_ref(member));
                 }
             }

@@ -47,8 +47,8 @@ impl Control {
                 }
             });
         }
-        let kept: Vec<Range> = kept.iter().map(|piece| piece.range).collect();
-        let unknown: Vec<Range> = self.locals.iter().flat_map(|(range, _)| without(range, &kept)).collect();
+        let ranges = || kept.iter().map(|piece| piece.range);
+        let unknown: Vec<Range> = self.locals.iter().flat_map(|(range, _)| range.without(ranges())).collect();
         for range in unknown {
             self.locals.update(range, |_, local| {
                 (local.promised, local.accepted, local.fenced_at) = (None, None, None);
@@ -96,10 +96,6 @@ impl Control {
     pub(crate) fn hears_majority(&self, now: Time, set: &Set) -> bool {
         set.members.iter().filter(|member| self.peers.answers(now, member)).count() >= set.majority()
     }
-}
-
-fn without(range: Range, others: &[Range]) -> Vec<Range> {
-    others.iter().fold(vec![range], |parts, other| parts.into_iter().flat_map(|part| part.minus(*other)).collect())
 }
 
 #[cfg(test)]

@@ -59,6 +59,11 @@ impl Range {
         start < end && end <= self.after.distance_to(self.upto)
     }
 
+    /// Whether the two arcs share any point: then the end of one lies on the other.
+    pub fn overlaps(self, other: Range) -> bool {
+        self.contains(other.upto) || other.contains(self.upto)
+    }
+
     /// The points that both arcs share: none, one arc, or two (when each covers the other's ends).
     /// In clockwise order from this arc's start.
     pub fn intersect(self, other: Range) -> Vec<Range> {
@@ -97,6 +102,17 @@ impl Range {
             return Vec::new();
         }
         self.intersect(Range::new(other.upto, other.after))
+    }
+
+    /// What is left of this arc without all of `others`, in clockwise order.
+    pub fn without(self, others: impl IntoIterator<Item = Range>) -> Vec<Range> {
+        let mut rest = vec![self];
+        for other in others {
+            if rest.iter().any(|part| part.overlaps(other)) {
+                rest = rest.into_iter().flat_map(|part| part.minus(other)).collect();
+            }
+        }
+        rest
     }
 
     /// Cuts the arc after `id`: `(after, id]` and `(id, upto]`, or the arc as it was when the cut

@@ -101,6 +101,7 @@ proptest! {
             _ => space.truncate(numbers[at]),
         };
         let (a, b) = (Range::new(place(0), place(1)), Range::new(place(2), place(3)));
+        let c = Range::new(place(1), place(4));
         let ends = (0..5).map(place).chain([space.zero(), space.max()]);
         let one = space.zero().plus_power(0);
         for point in ends.flat_map(|end| [end.minus(one), end, end.plus(one)]) {
@@ -109,11 +110,13 @@ proptest! {
             prop_assert_eq!(among(a.intersect(b)), usize::from(in_a && in_b), "{} in {} and {}", point, a, b);
             prop_assert_eq!(among(b.intersect(a)), usize::from(in_a && in_b), "{} in {} and {}", point, b, a);
             prop_assert_eq!(among(a.minus(b)), usize::from(in_a && !in_b), "{} in {} without {}", point, a, b);
+            prop_assert_eq!(among(a.without([b, c])), usize::from(in_a && !in_b && !c.contains(point)), "{} in {}", point, a);
             prop_assert_eq!(among(a.split_at(place(4))), usize::from(in_a), "{} in {}", point, a);
             if a.contains_range(b) {
                 prop_assert!(in_a || !in_b, "{} in {} within {}", point, b, a);
             }
         }
         prop_assert_eq!(a.contains_range(b), b.minus(a).is_empty());
+        prop_assert_eq!(a.overlaps(b), !a.intersect(b).is_empty());
     }
 }

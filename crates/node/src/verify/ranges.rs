@@ -10,20 +10,18 @@ pub(super) fn serves(holding: &Holding) -> bool {
 /// The parts that a range has come to be cut into, each with what this node is to it now. The sets may have changed
 /// while others were compared.
 pub(super) fn as_now(holdings: &Holdings, then: &Holding) -> Vec<Holding> {
-    let (mut parts, mut unknown) = (Vec::new(), vec![then.range]);
-    for now in &holdings.ranges {
-        for range in then.range.intersect(now.range) {
-            parts.push(Holding { range, ..now.clone() });
-            unknown = unknown.into_iter().flat_map(|gap| gap.minus(range)).collect();
-        }
+    let mut parts = Vec::new();
+    for now in holdings.over(then.range) {
+        parts.extend(then.range.intersect(now.range).into_iter().map(|range| Holding { range, ..now.clone() }));
     }
+    let unknown = then.range.without(parts.iter().map(|part| part.range));
     parts.extend(unknown.into_iter().map(|range| Holding { range, role: Role::Outside, ..then.clone() }));
     parts
 }
 
 /// Whether nothing has come after the set that the range was compared under.
 pub(super) fn still_serves(holdings: &Holdings, then: &Holding) -> bool {
-    let mut now = holdings.ranges.iter().filter(|now| !now.range.intersect(then.range).is_empty()).peekable();
+    let mut now = holdings.over(then.range).peekable();
     now.peek().is_some() && now.all(|now| now.set == then.set && serves(now))
 }
 

@@ -46,9 +46,7 @@ impl Unverified {
 /// What is left of the circle without these arcs; cut open where one of them ends, so that no arc is cut in two.
 pub(super) fn gaps(space: Space, verified: &[Range]) -> Vec<Range> {
     let open_at = verified.first().map_or(space.max(), |range| range.upto);
-    verified
-        .iter()
-        .fold(vec![Range::full(open_at)], |gaps, range| gaps.into_iter().flat_map(|gap| gap.minus(*range)).collect())
+    Range::full(open_at).without(verified.iter().copied())
 }
 
 /// The part of the circle that is in none of these arcs, from 0 to 1.
