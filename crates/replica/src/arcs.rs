@@ -117,12 +117,15 @@ impl<T: Clone + Join> Arcs<T> {
             return;
         }
         for end in [range.after, range.upto] {
-            // Arcs never overlap, so that at most one is cut.
-            let Some(place) = self.arcs.iter().position(|(arc, _)| arc.upto != end && arc.contains(end)) else {
+            // Arcs never overlap, so that at most one is cut: the first that ends there or later.
+            let next = self.arcs.partition_point(|(arc, _)| arc.upto < end) % self.arcs.len().max(1);
+            let Some((arc, value)) = self.arcs.get(next).filter(|(arc, _)| arc.upto != end && arc.contains(end)) else {
                 continue;
             };
-            let (arc, value) = self.arcs.swap_remove(place);
-            self.arcs.extend(arc.split_at(end).into_iter().map(|part| (part, value.clone())));
+            let parts: Vec<(Range, T)> = arc.split_at(end).into_iter().map(|part| (part, value.clone())).collect();
+            self.arcs.splice(next..=next, parts);
+            // The arc may have run over zero.
+            self.arcs.sort_by_key(|(arc, _)| arc.upto);
         }
     }
 

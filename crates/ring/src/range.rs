@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::fmt;
 
 use crate::Id;
@@ -40,9 +41,12 @@ impl Range {
 
     /// Whether `id` lies on the arc.
     pub fn contains(self, id: Id) -> bool {
-        self.is_full() || {
-            let distance = self.after.distance_to(id);
-            id != self.after && distance <= self.after.distance_to(self.upto)
+        // Compared, not subtracted: nothing else is asked as often.
+        match self.after.cmp(&self.upto) {
+            Ordering::Less => self.after < id && id <= self.upto,
+            Ordering::Equal => true,
+            // Over zero.
+            Ordering::Greater => self.after < id || id <= self.upto,
         }
     }
 

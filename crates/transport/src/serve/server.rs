@@ -66,6 +66,8 @@ impl<P: WireProtocol> Server<P> {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(limits.streams_max)
+            // A machine that is too busy to accept calls before their callers give up must not lose the connections too.
+            .http2_max_pending_accept_reset_streams(Some(limits.streams_max as usize))
             .layer(MapResponseLayer::new(move |response| explain_too_long(response, value_len_max)))
             .add_routes(routes)
             .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown)
