@@ -26,6 +26,8 @@ use crate::{doubts, quarantine, strays};
 const PAGE: usize = 2_048;
 /// A page or a batch of records may take so long.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// So often it is asked for before the other side counts as silent: one answer that got lost must not end a long transfer.
+const ATTEMPTS: u32 = 2;
 /// Records asked for in one call, and what they come to in bytes, about: the other side sends no more at a time.
 const FETCH_KEYS: usize = 512;
 const FETCH_BYTES: u64 = crate::holder::FETCH_BYTES as u64;
@@ -207,11 +209,13 @@ impl<'a> Comparison<'a> {
     /// Compares parts of the range by what they come to.
     async fn digest(&mut self, cuts: Vec<Range>, parts: u32) -> Result<(), TransferError> {
         let pieces: Vec<Range> = cuts.iter().flat_map(|cut| cut.cut(parts)).collect();
-        let (to, ring) = (self.other(), self.shared.ring());
-        let question =
-            wire::records::Digest { holder: to.store, range: self.range, set: self.set.clone(), cuts, parts };
-        let reply = self.shared.peers.digest(&to, ring, question, BATCH_TIMEOUT).await;
-        let reply = reply.map_err(|failure| self.failed(failure))?;
+        let shared = self.shared;
+        let ask = |to: Member| {
+            let (holder, range, set, cuts) = (to.store, self.range, self.set.clone(), cuts.clone());
+            let question = wire::records::Digest { holder, range, set, cuts, parts };
+            async move { shared.peers.digest(&to, shared.ring(), question, BATCH_TIMEOUT).await }
+        };
+        let reply = self.answer(ask).await?;
         self.not_outdated(reply.newer)?;
         if reply.digests.len() != pieces.len() {
             return Err(self.failed(Failure::Unreachable));
@@ -238,11 +242,12 @@ impl<'a> Comparison<'a> {
         part: Range,
         after: Option<&Cursor>,
     ) -> Result<(Difference<Id, Bytes, Version>, Option<Cursor>), TransferError> {
-        let (to, ring) = (self.other(), self.shared.ring());
-        let (set, limit) = (self.set.clone(), PAGE as u32);
-        let question = wire::records::List { holder: to.store, range: part, set, after: after.cloned(), limit };
-        let reply = self.shared.peers.list(&to, ring, question, BATCH_TIMEOUT).await;
-        let reply = reply.map_err(|failure| self.failed(failure))?;
+        let ask = |to: Member| {
+            let (holder, set, after) = (to.store, self.set.clone(), after.cloned());
+            let question = wire::records::List { holder, range: part, set, after, limit: PAGE as u32 };
+            async move { self.shared.peers.list(&to, self.shared.ring(), question, BATCH_TIMEOUT).await }
+        };
+        let reply = self.answer(ask).await?;
         self.not_outdated(reply.newer)?;
         let ours = self.ours_until(part, after, reply.next.as_ref())?;
         let entry = |listed: wire::records::Listed| self.entry(part, listed.key, listed.version);
@@ -288,10 +293,12 @@ impl<'a> Comparison<'a> {
         while !keys.is_empty() {
             let asked = keys[..keys.len().min(FETCH_KEYS)].to_vec();
             let leave = self.under_way.fetch(FETCH_BYTES).await;
-            let to = self.other();
-            let question = Fetch { holder: to.store, range: self.range, number: self.set.number, keys: asked };
-            let reply = self.shared.peers.fetch(&to, self.shared.ring(), question, BATCH_TIMEOUT).await;
-            let FetchReply { records, taken, newer } = reply.map_err(|failure| self.failed(failure))?;
+            let ask = |to: Member| {
+                let (range, number, keys) = (self.range, self.set.number, asked.clone());
+                let question = Fetch { holder: to.store, range, number, keys };
+                async move { self.shared.peers.fetch(&to, self.shared.ring(), question, BATCH_TIMEOUT).await }
+            };
+            let FetchReply { records, taken, newer } = self.answer(ask).await?;
             self.not_outdated(newer)?;
             let taken = usize::try_from(taken).unwrap_or(usize::MAX);
             if taken == 0 || taken > keys.len() {
@@ -322,10 +329,12 @@ impl<'a> Comparison<'a> {
             let (records, taken) = self.shared.store.fetch(rest, OFFER_BYTES)?;
             rest = &rest[taken.clamp(1, rest.len())..];
             self.under_way.send(records.len() as u64, bytes_of(&records)).await;
+            let records = &records;
+            let ask =
+                |to: Member| async move { strays::offer_records(self.shared, &to.peer, records, BATCH_TIMEOUT).await };
+            let reply = self.answer(ask).await?;
             let to = self.other().peer;
-            let offered = strays::offer_records(self.shared, &to, &records, BATCH_TIMEOUT).await;
-            let reply = offered.map_err(|failure| self.failed(failure))?;
-            quarantine::set_aside(self.shared, &to, &records, &reply.quarantined).await?;
+            quarantine::set_aside(self.shared, &to, records, &reply.quarantined).await?;
             set_aside |= !reply.quarantined.is_empty();
             let dealt_with = reply.confirmed.len() + reply.quarantined.len();
             if dealt_with < records.len() {
@@ -364,6 +373,27 @@ impl<'a> Comparison<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Asks the other side until it answers, or has not for too often.
+    async fn answer<R, A>(&self, ask: impl Fn(Member) -> A) -> Result<R, TransferError>
+    where
+        A: Future<Output = Result<R, Failure>>,
+    {
+        let mut attempt = 1;
+        loop {
+            match ask(self.other()).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => {
+                    let passing = failure == Failure::TimedOut;
+                    let error = self.failed(failure);
+                    if !passing || attempt == ATTEMPTS {
+                        return Err(error);
+                    }
+                }
+            }
+            attempt += 1;
+        }
     }
 
     fn other(&self) -> Member {

@@ -15,6 +15,8 @@ use crate::records::{Digest, Record, Version};
 use crate::world::{Done, World};
 
 const BATCH_TIMEOUT: Duration = Duration::from_millis(2_000);
+/// A message of a comparison is sent so often before the other one counts as silent.
+const ATTEMPTS: u32 = 2;
 /// Entries on a page of a listing.
 const PAGE: usize = 6;
 /// Records in one message, and in one offer.
@@ -69,7 +71,17 @@ struct Comparison {
     horizon: u64,
     learnt: bool,
     set_aside: bool,
+    /// Messages in a row that nobody answered.
+    unanswered: u32,
     done: Done<End>,
+}
+
+impl Comparison {
+    /// Whether to send a message again that came to nothing.
+    fn asks_again(&mut self, failure: &Failure) -> bool {
+        self.unanswered += 1;
+        *failure == Failure::TimedOut && self.unanswered < ATTEMPTS
+    }
 }
 
 enum Digested {
@@ -207,9 +219,22 @@ impl World {
         done: impl FnOnce(&mut World, End) + 'static,
     ) {
         let (descent, steps, done) = (Descent::new(range), VecDeque::new(), Box::new(done));
-        let (horizon, learnt, set_aside) = (0, false, false);
-        let comparison =
-            Comparison { node, job, range, set, with, newer, descent, steps, horizon, learnt, set_aside, done };
+        let (horizon, learnt, set_aside, unanswered) = (0, false, false, 0);
+        let comparison = Comparison {
+            node,
+            job,
+            range,
+            set,
+            with,
+            newer,
+            descent,
+            steps,
+            horizon,
+            learnt,
+            set_aside,
+            unanswered,
+            done,
+        };
         self.go_on(Box::new(comparison));
     }
 
@@ -218,6 +243,7 @@ impl World {
         if !self.nodes[comparison.node].jobs.contains(&comparison.job) {
             return;
         }
+        comparison.unanswered = 0;
         match comparison.steps.pop_front() {
             Some(Step::List(part, after)) => self.list(comparison, part, after),
             Some(Step::Fetch(keys)) => self.fetch(comparison, keys),
@@ -244,7 +270,7 @@ impl World {
     }
 
     fn compare_digests(&mut self, mut comparison: Box<Comparison>, cuts: Vec<Range>, parts: u32) {
-        let pieces: Vec<Range> = cuts.into_iter().flat_map(|cut| cut.cut(parts)).collect();
+        let pieces: Vec<Range> = cuts.iter().flat_map(|cut| cut.cut(parts)).collect();
         let asked = pieces.clone();
         let (node, with) = (comparison.node, comparison.with.clone());
         let (me, range, set) = (self.member(node), comparison.range, comparison.set.clone());
@@ -252,6 +278,9 @@ impl World {
             let (theirs, horizon) = match result {
                 Ok(Digested::Is(theirs, horizon)) => (theirs, horizon),
                 Ok(Digested::Newer(range, set)) => return world.outdated(comparison, range, set),
+                Err(failure) if comparison.asks_again(&failure) => {
+                    return world.compare_digests(comparison, cuts, parts);
+                }
                 Err(_) => return (comparison.done)(world, End::Silent),
             };
             comparison.horizon = comparison.horizon.max(horizon);
@@ -280,6 +309,7 @@ impl World {
             let (theirs, next) = match result {
                 Ok(Listed::Page(theirs, next)) => (theirs, next),
                 Ok(Listed::Newer(range, set)) => return world.outdated(comparison, range, set),
+                Err(failure) if comparison.asks_again(&failure) => return world.list(comparison, part, after),
                 Err(_) => return (comparison.done)(world, End::Silent),
             };
             let ours = world.listing(node, part).into_iter().filter(|entry| {
@@ -319,15 +349,19 @@ impl World {
             return self.go_on(comparison);
         }
         let rest = keys.split_off(keys.len().min(BATCH));
-        let (node, with, count) = (comparison.node, comparison.with.clone(), keys.len());
+        let asked = keys.clone();
+        let (node, with) = (comparison.node, comparison.with.clone());
         let (range, number) = (comparison.range, comparison.set.number);
         let finish = move |world: &mut World, result: Result<Fetched, Failure>| {
             let records = match result {
                 Ok(Fetched::Records(records)) => records,
                 Ok(Fetched::Newer(range, set)) => return world.outdated(comparison, range, set),
+                Err(failure) if comparison.asks_again(&failure) => {
+                    return world.fetch(comparison, [asked, rest].concat());
+                }
                 Err(_) => return (comparison.done)(world, End::Silent),
             };
-            let all_there = records.len() == count;
+            let all_there = records.len() == asked.len();
             for (key, record) in records {
                 world.observe(node, record.version);
                 world.put(node, key, record);
@@ -357,11 +391,17 @@ impl World {
         let rest = keys.split_off(keys.len().min(OFFER_BATCH));
         let node = comparison.node;
         let records: Vec<(u64, Record)> =
-            keys.into_iter().filter_map(|key| Some((key, self.nodes[node].records.get(key)?))).collect();
+            keys.iter().filter_map(|key| Some((*key, self.nodes[node].records.get(*key)?))).collect();
         let offer = Offer { entries: Vec::new(), records: records.clone(), held_at: self.nodes[node].records.held_at };
         let to = self.at_now(&comparison.with.peer);
         self.offer(node, &to, offer, move |world, result: Result<OfferReply, Failure>| {
-            let Ok(reply) = result else { return (comparison.done)(world, End::Silent) };
+            let reply = match result {
+                Ok(reply) => reply,
+                Err(failure) if comparison.asks_again(&failure) => {
+                    return world.offer_newer(comparison, [keys, rest].concat());
+                }
+                Err(_) => return (comparison.done)(world, End::Silent),
+            };
             let refused: Vec<(u64, Record)> =
                 records.iter().filter(|(key, _)| reply.refused.contains(key)).copied().collect();
             world.set_aside(node, &refused);
