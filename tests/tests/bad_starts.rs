@@ -290,6 +290,9 @@ fn a_bad_setting_is_told_with_the_place_that_it_came_from() {
     assert_eq!(told(dhtd().env("DHTD_JOIN_TIMEOUT", "soon")), by_variable);
     let by_flag = format!("dhtd: --join-timeout now: {expected}\n");
     assert_eq!(told(dhtd().env("DHTD_JOIN_TIMEOUT", "soon").args(["--join-timeout", "now"])), by_flag);
+    fs::write(&file, "").expect("a file");
+    let misnamed = "dhtd: DHTD_JION: no setting is called so; see `dhtd --help`\n";
+    assert_eq!(told(dhtd().env("DHTD_JION", "localhost:7160")), misnamed);
 }
 
 #[test]

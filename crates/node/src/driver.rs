@@ -364,7 +364,12 @@ impl<P: Configured> Driver<P> {
                 self.peers_changed = true;
             }
             Event::Up(peer) => {
-                tracing::debug!(id = %peer.id, addr = %peer.addr, "a peer is there");
+                // The view of a moment ago tells who was missed.
+                if self.shared.view().peer(peer.id).is_some_and(|known| !known.alive) {
+                    tracing::info!(id = %peer.id, addr = %peer.addr, "a peer answers again");
+                } else {
+                    tracing::debug!(id = %peer.id, addr = %peer.addr, "a peer is there");
+                }
                 self.peers_changed = true;
             }
             Event::Rejoining { from, to } => {

@@ -101,11 +101,12 @@ impl Hints {
 
     /// It was given, or is of no use any more; unless a newer one has come meanwhile.
     fn done(&self, done: &Hint) {
-        self.kept.lock().retain(|hint| {
-            !hint.member.is(&done.member)
-                || hint.record.key != done.record.key
-                || hint.record.version > done.record.version
-        });
+        let mut kept = self.kept.lock();
+        let key = done.key();
+        if kept.hints.get(&key).is_some_and(|hint| hint.record.version <= done.record.version) {
+            let bytes = kept.hints.remove(&key).map_or(0, |hint| hint.bytes());
+            kept.bytes -= bytes;
+        }
     }
 }
 

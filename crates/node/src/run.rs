@@ -38,6 +38,9 @@ const DEPART_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Operations under way have so long to end once the node is out.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Whoever said that it only stops is waited for so long.
+pub(crate) const STOPPED_FOR: Duration = Duration::from_secs(600);
+
 /// What the process holds on to while it lives.
 struct Running {
     shared: Arc<Shared>,
@@ -184,7 +187,7 @@ fn control_config(config: &Config) -> replica::Config {
     replica::Config {
         replicas: config.replicas,
         lost_majority_after: config.lost_majority_after,
-        stopped_for: Duration::from_secs(600),
+        stopped_for: STOPPED_FOR,
         refresh_period: Duration::from_secs(4),
         repair_period: config.repair_period,
     }

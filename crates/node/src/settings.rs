@@ -76,6 +76,19 @@ impl Given {
         Self(given.collect())
     }
 
+    /// Why these variables of the environment set nothing, though they are called as if they did.
+    pub(crate) fn misnamed(names: impl IntoIterator<Item = String>) -> Vec<String> {
+        let known: Vec<String> = file::Keys::known().all().map(|key| format!("DHTD_{}", key.to_uppercase())).collect();
+        let is_setting = |name: &String| name == "DHTD_CONFIG" || known.contains(name);
+        let misnamed = names.into_iter().filter(|name| name.starts_with("DHTD_") && !is_setting(name));
+        misnamed.map(|name| format!("{name}: no setting is called so; see `dhtd --help`")).collect()
+    }
+
+    /// The same of this process.
+    pub(crate) fn misnamed_here() -> Vec<String> {
+        Self::misnamed(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+    }
+
     /// What a TOML file says. Errors name the file and the line.
     pub fn from_file(path: &Path) -> Result<Self, Fatal> {
         let text = std::fs::read_to_string(path)

@@ -115,6 +115,12 @@ pub(crate) enum Step {
 }
 
 impl Local {
+    /// A newcomer was heard of.
+    pub(crate) fn hear_of(&mut self, newcomer: &Member, now: Time) {
+        self.heard_of.retain(|(one, _)| !one.is(newcomer));
+        self.heard_of.push((newcomer.clone(), now));
+    }
+
     /// About `set`, with nothing promised.
     pub(crate) fn new(now: Time, set: Set) -> Self {
         Self {

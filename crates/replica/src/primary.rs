@@ -42,8 +42,7 @@ impl Control {
                 // It begins anew, and a former life of the same node learns no more.
                 primary.learners.retain(|learner| learner.member.peer.id != from.peer.id);
                 primary.learners.push(Learner { member: from.clone(), synced: false });
-                local.heard_of.retain(|(one, _)| !one.is(from));
-                local.heard_of.push((from.clone(), now));
+                local.hear_of(from, now);
             }
         });
         Answer::Done
@@ -65,8 +64,7 @@ impl Control {
                 && let Some(learner) = primary.learners.iter_mut().find(|learner| learner.member.is(from))
             {
                 learner.synced |= synced;
-                local.heard_of.retain(|(one, _)| !one.is(from));
-                local.heard_of.push((from.clone(), now));
+                local.hear_of(from, now);
             }
         });
         Answer::Done

@@ -6,11 +6,10 @@ use ring::Id;
 use wire::records::{Held, Part, Sight};
 
 use super::holder::{Holder, Role, has_expired};
+use crate::run::STOPPED_FOR;
 
 /// From here on a moment is in no year that is written with four digits.
 const WRITABLE_UNTIL_MS: u64 = 253_402_300_800_000;
-/// Whoever said that it only stops is waited for so long.
-const STOPPED_FOR: Duration = Duration::from_secs(600);
 
 /// All that was found out about a key.
 pub(super) struct Findings {
@@ -120,8 +119,7 @@ impl Findings {
                 (_, true) => "another node takes its place once it has fetched the range",
                 (_, false) => "no other node is there to take its place, its copy counts again once it is back",
             };
-            let role = if holder.role == Role::Primary { ", the primary," } else { "" };
-            format!("{}{role} does not answer: {then}", holder.addr())
+            format!("{} does not answer: {then}", named(holder))
         };
         silent.iter().map(of_one).collect()
     }
@@ -160,8 +158,7 @@ impl Findings {
                 format!("nothing is repaired there, and no other node is there to take its place; {mend}")
             }
         };
-        let role = if holder.role == Role::Primary { ", the primary," } else { "" };
-        Some(format!("{}{role} takes no writes, its disk failed: {then}", holder.addr()))
+        Some(format!("{} takes no writes, its disk failed: {then}", named(holder)))
     }
 
     fn of_missing_copies(&self) -> Vec<String> {
@@ -198,8 +195,7 @@ impl Findings {
             _ if self.primary_is_read_only() => "the primary sends nothing while its disk takes no writes".to_owned(),
             _ => format!("the primary sends it when it next compares copies, within {within}"),
         };
-        let role = if holder.role == Role::Primary { ", the primary," } else { "" };
-        Some(format!("{}{role} lacks this version: {then}", holder.addr()))
+        Some(format!("{} lacks this version: {then}", named(holder)))
     }
 
     fn of_the_record(&self) -> Option<String> {
@@ -218,6 +214,12 @@ impl Findings {
 }
 
 /// `1m`, `10days`.
+/// Where a holder is, and whether it is the one that orders writes.
+fn named(holder: &Holder) -> String {
+    let role = if holder.role == Role::Primary { ", the primary," } else { "" };
+    format!("{}{role}", holder.addr())
+}
+
 fn time(duration: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(duration)
 }

@@ -57,6 +57,13 @@ fn flags_variables_and_keys_are_named_alike() {
 }
 
 #[test]
+fn a_variable_that_sets_nothing_is_noticed() {
+    let names = ["DHTD_JOIN", "DHTD_CONFIG", "DHTD_LEAF_SET", "PATH", "MY_DHTD_JOIN", "DHTD_JION"];
+    let misnamed = Given::misnamed(names.map(str::to_owned));
+    assert_eq!(misnamed, ["DHTD_JION: no setting is called so; see `dhtd --help`"]);
+}
+
+#[test]
 fn a_long_value_is_cut_short() {
     let text = format!("replicas = \"{}\"", "x".repeat(1_000));
     let said = toml(&text).unwrap().number("replicas", 3, (1, 16)).unwrap_err().message;

@@ -216,15 +216,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         caught_by: MISSING,
     },
     Mutant {
-        name: "a stray goes before its owner has it on a majority",
-        edits: &[(
-            "replica/src/offer.rs",
-            "Some(known) if known >= offered => Offered::Secured,",
-            "Some(known) if known >= offered => Offered::Dropped,",
-        )],
-        caught_by: SMALL,
-    },
-    Mutant {
         name: "a deletion is forgotten before every member has it",
         edits: &[
             ("replica/src/deletion.rs", "held.is_some_and(|(held, deletion)| deletion && held == *version)", "true"),
