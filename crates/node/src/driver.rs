@@ -211,7 +211,9 @@ impl<P: Configured> Driver<P> {
                 let query = self.node.locate(now, target);
                 self.queries.insert(query, reply);
             }
-            Input::Control { from, requests, reply } => {
+            // It was asked in a ring that this node has left meanwhile: that ring's sets are nothing here.
+            Input::Control { ring, .. } | Input::Newer { ring, .. } if ring != self.sets_of => {}
+            Input::Control { from, requests, reply, .. } => {
                 let knew = self.control.is_read_only();
                 let response = self.control.serve(now, &from, requests);
                 // What it promises or accepts is on disk and in force before anybody hears of it. With a disk that it knows to
@@ -235,7 +237,7 @@ impl<P: Configured> Driver<P> {
             }
             Input::Located { target, owner } => self.control.on_located(now, target, owner),
             Input::Evidence { peer, result } => self.node.on_evidence(now, &peer, result),
-            Input::Newer { range, set } => self.control.on_newer(now, range, set),
+            Input::Newer { range, set, .. } => self.control.on_newer(now, range, set),
             Input::DropLearner { range, number, learner, done } => {
                 let dropped = self.control.drop_learner(now, range, number, &learner);
                 self.settle().await;

@@ -1,6 +1,6 @@
 //! Hinted hand-off (Dynamo, SOSP 2007, §4.6): a copy that a member did not take is left with a stand-in, who gives it to the
-//! member once that is back. So a write is on as many nodes as it should be even while one of its holders is away, and
-//! reaches that one though the primary should crash before it has repaired it. A hint never counts towards a quorum.
+//! member once that is back. So a write is on as many nodes as it should be even while one of its holders is away. A hint never
+//! counts towards a quorum.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::time::wall_ms;
 /// Bytes of hints that a node keeps, in memory; more are refused.
 const BYTES_MAX: usize = 32 << 20;
 /// What a hint takes beside its record.
-const HINT_BYTES: usize = 128;
+const HINT_BYTES: usize = 400;
 /// How often a stand-in looks whether a member is back.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A hint is kept so long at most: by then the member was replaced, or repaired. Never as long as half of the grace period,
@@ -71,6 +71,9 @@ impl Hint {
 impl Hints {
     /// Keeps a copy for `member`, or a newer one that is kept already; whether it does.
     pub(crate) fn keep(&self, member: Member, number: u64, record: Record) -> bool {
+        // As they came they would keep alive all of the buffers that they were received in.
+        let copied = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+        let record = Record { key: copied(&record.key), value: record.value.as_ref().map(copied), ..record };
         let mut kept = self.kept.lock();
         let hint = Hint { member, number, record, since: Instant::now(), since_ms: wall_ms() };
         let key = hint.key();

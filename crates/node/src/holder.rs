@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
-use overlay::Refusal;
-use replica::{Holding, Member, Offered, Request, Role, Set, Terms, Verdict, has_deletion};
+use overlay::{Refusal, RingId};
+use replica::{Holding, Member, Offered, Request, Role, Service, Set, Terms, Verdict, has_deletion};
 use ring::Range;
 use store::{Put, Record, StoreError, Version};
 use wire::records::{
@@ -93,9 +93,14 @@ fn held(record: &Record) -> Held {
 
 /// Lists a range, a page at a time, under `set`: whoever knows only older sets there takes this one over
 /// first, and so takes part in nothing older any more.
-pub(crate) async fn list(shared: &Shared, from: &Member, asked: List) -> Result<ListReply, Refusal> {
+pub(crate) async fn list(
+    shared: &Shared,
+    ring: Option<RingId>,
+    from: &Member,
+    asked: List,
+) -> Result<ListReply, Refusal> {
     let List { range, set, after, limit, .. } = asked;
-    if let Some(newer) = take_over_set(shared, from, range, &set).await? {
+    if let Some(newer) = take_over_set(shared, ring, from, range, &set).await? {
         return Ok(ListReply { entries: Vec::new(), next: None, newer: Some(newer) });
     }
     let page = shared
@@ -107,9 +112,14 @@ pub(crate) async fn list(shared: &Shared, from: &Member, asked: List) -> Result<
 }
 
 /// What parts of a range come to, under `set` as for [`list`].
-pub(crate) async fn digest(shared: &Shared, from: &Member, asked: Digest) -> Result<DigestReply, Refusal> {
+pub(crate) async fn digest(
+    shared: &Shared,
+    ring: Option<RingId>,
+    from: &Member,
+    asked: Digest,
+) -> Result<DigestReply, Refusal> {
     let Digest { range, set, cuts, parts, .. } = asked;
-    if let Some(newer) = take_over_set(shared, from, range, &set).await? {
+    if let Some(newer) = take_over_set(shared, ring, from, range, &set).await? {
         return Ok(DigestReply { digests: Vec::new(), newer: Some(newer), horizon: 0 });
     }
     // Read first: what is forgotten between is a difference that is found, not one that is missed.
@@ -124,12 +134,18 @@ pub(crate) async fn digest(shared: &Shared, from: &Member, asked: Digest) -> Res
     Ok(DigestReply { digests, newer: None, horizon })
 }
 
-/// Takes `set` over where only older ones are known; the newer one that is known instead, if so. Once this returns
+/// Takes `set`, of that ring, over where only older ones are known; the newer one that is known instead, if so. Once this returns
 /// nothing that was begun under an older set goes on here.
-async fn take_over_set(shared: &Shared, from: &Member, range: Range, set: &Set) -> Result<Option<NewerSet>, Refusal> {
+async fn take_over_set(
+    shared: &Shared,
+    ring: Option<RingId>,
+    from: &Member,
+    range: Range,
+    set: &Set,
+) -> Result<Option<NewerSet>, Refusal> {
     if shared.holdings.read().await.over(range).any(|holding| holding.set.number < set.number) {
         let install = Request::Install { range, set: set.clone(), before: None, whole: 0 };
-        shared.inbox.control(from.clone(), vec![install]).await.map_err(|_| Refusal::Busy)?;
+        shared.inbox.control(ring, from.clone(), vec![install]).await.map_err(|_| Refusal::Busy)?;
     }
     instead(shared.holdings.read().await.lists(range, set.number))
 }
@@ -203,11 +219,10 @@ pub(crate) async fn offer(
     let mut held = Vec::new();
     let terms = || Terms { held_at, horizon: shared.store.horizon(), drift: shared.config.clock_drift_max };
     for (index, entry) in (0u32..).zip(entries) {
-        match Primary::of(shared, &holdings, shared.place_of(&entry.key)) {
-            // A member that has yet to learn that it is one: its copy is counted on, and is not to be erased.
-            Ok(primary) if primary.set.includes(from) => continue,
-            Ok(_) => {}
-            Err(_) => continue,
+        let holding = holdings.find(shared.place_of(&entry.key));
+        let serves = |holding: &Holding| matches!(holding.service(), Service::Serves(_)) && !holding.counts_on(from);
+        if !holding.is_some_and(serves) {
+            continue;
         }
         let known = shared.store.get(&entry.key).map_err(|error| failed(&error))?;
         let version = known.as_ref().map(|record| &record.version);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use overlay::{Addr, Announcement, Departure, Failure, LocateError, Located, Peer};
+use overlay::{Addr, Announcement, Departure, Failure, LocateError, Located, Peer, RingId};
 use replica::{CallId, JobId, LeaveProgress, Member, Request, Response, Set};
 use ring::{Id, Range};
 use tokio::sync::{mpsc, oneshot};
@@ -15,8 +15,8 @@ pub(crate) const REQUESTS_WAITING_MAX: usize = 4_096;
 pub(crate) enum Input {
     /// Find an identifier's owner.
     Locate { target: Id, reply: oneshot::Sender<Result<Located, LocateError>> },
-    /// A peer's question about sets.
-    Control { from: Member, requests: Vec<Request>, reply: oneshot::Sender<Response> },
+    /// A peer's question about this ring's sets.
+    Control { ring: Option<RingId>, from: Member, requests: Vec<Request>, reply: oneshot::Sender<Response> },
     /// A call about sets ended.
     ControlEnd { call: CallId, result: Result<Response, Failure> },
     /// A job ended; when it was begun, by the hybrid clock.
@@ -25,8 +25,8 @@ pub(crate) enum Input {
     Located { target: Id, owner: Option<Peer> },
     /// A storage call did or did not reach a peer.
     Evidence { peer: Peer, result: Result<(), Failure> },
-    /// Somebody knows a newer set.
-    Newer { range: Range, set: Set },
+    /// Somebody knows a newer set of this ring.
+    Newer { ring: Option<RingId>, range: Range, set: Set },
     /// A learner missed a write; answered once no handler counts on it any more, with `false` if it is too late for that.
     DropLearner { range: Range, number: u64, learner: Member, done: oneshot::Sender<bool> },
     /// A member missed a write.
@@ -90,9 +90,14 @@ impl Inbox {
         answer.await.unwrap_or(Err(LocateError::Joining))
     }
 
-    pub(crate) async fn control(&self, from: Member, requests: Vec<Request>) -> Result<Response, Busy> {
+    pub(crate) async fn control(
+        &self,
+        ring: Option<RingId>,
+        from: Member,
+        requests: Vec<Request>,
+    ) -> Result<Response, Busy> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Input::Control { from, requests, reply })?;
+        self.ask(Input::Control { ring, from, requests, reply })?;
         answer.await.map_err(|_| Busy)
     }
 

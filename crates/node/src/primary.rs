@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use overlay::Failure;
+use overlay::{Failure, Refusal};
 use replica::{Conclusion, Member, Need, QuorumState, ReadQuorum, Readings, WriteQuorum};
 use ring::{Id, Range};
 use store::{Put, Record, StoreError, Version};
@@ -108,6 +108,12 @@ async fn write(shared: &Arc<Shared>, change: Change) -> Outcome {
                 above = Some(version);
                 continue;
             }
+            Ok(Here::Refused(primary, own)) => match refusal(shared, &change, place, &primary, own).await {
+                Ok(None) => continue,
+                Ok(Some(_)) | Err(_) if sent => return unknown("the write met a newer version"),
+                Ok(Some(current)) => return Outcome::ConditionFailed { current },
+                Err(outcome) => return outcome,
+            },
             // A first round whose outcome nobody knows makes the whole write's outcome unknown.
             Ok(Here::Answer(_)) if sent => return unknown("the write met a newer version"),
             Ok(Here::Answer(outcome)) => return outcome,
@@ -137,6 +143,8 @@ async fn write(shared: &Arc<Shared>, change: Change) -> Outcome {
 
 enum Here {
     Stored(Primary, Record, bool),
+    /// The condition does not hold of what this primary has itself.
+    Refused(Primary, Own),
     Superseded(Version),
     Answer(Outcome),
 }
@@ -151,10 +159,11 @@ async fn write_here(shared: &Shared, change: &Change, place: Id, above: Option<V
     if let Some(outcome) = takes_no_write(shared, &holdings, place, change.need) {
         return Ok(Here::Answer(outcome));
     }
-    let current = shared.store.get(&change.key)?;
-    if let Some(current) = change.refused_by(current.as_ref()) {
-        return Ok(Here::Answer(Outcome::ConditionFailed { current }));
+    let own = Own::of(shared, &primary, &change.key)?;
+    if change.refused_by(own.record.as_ref()).is_some() {
+        return Ok(Here::Refused(primary, own));
     }
+    let current = own.record;
     let was_live = current.as_ref().is_some_and(|record| record.is_live(wall_ms()));
     let version = shared.versions.next(primary.set.number, wall_ms(), above.max(current.map(|record| record.version)));
     let record = change.record(version);
@@ -168,6 +177,35 @@ async fn write_here(shared: &Shared, change: &Change, place: Id, above: Option<V
         }
         Put::Superseded(newer) => Ok(Here::Superseded(newer)),
     }
+}
+
+/// The present version, if the condition does not hold of what a majority has; as many are heard as the write needs. What
+/// this primary has by itself tells too little: it may have been replaced without having heard of it yet, and the last
+/// write that it took may have come to nothing.
+async fn refusal(
+    shared: &Arc<Shared>,
+    change: &Change,
+    place: Id,
+    primary: &Primary,
+    own: Own,
+) -> Result<Option<Option<Version>>, Outcome> {
+    let members = primary.set.members.len();
+    if change.need.of(members) < Need::Majority.of(members) {
+        return Ok(change.refused_by(own.record.as_ref()));
+    }
+    let (newest, conclusion) = gather(shared, primary, &change.key, own, Need::Majority).await?;
+    let newest = match newest {
+        Some(record) if conclusion.write_back => Some(bring_to_majority(shared, place, record).await?),
+        Some(record) => {
+            shared.versions.observe(record.version, wall_ms());
+            // The next look at this store finds it.
+            doubts::put(shared, record.clone()).await.map_err(|error| broken(&error.to_string()))?;
+            repair(shared, primary, &record, conclusion.behind);
+            Some(record)
+        }
+        None => None,
+    };
+    Ok(change.refused_by(newest.as_ref()))
 }
 
 /// What became of bringing a record to a majority.
@@ -251,7 +289,7 @@ pub(crate) async fn replicate(
                 return Replicated::Superseded(member, newer);
             }
             CopyAnswer::Reply(StoreReply::NewerSet(NewerSet { range, set })) => {
-                shared.inbox.tell(Input::Newer { range, set });
+                shared.inbox.tell(Input::Newer { ring: primary.ring, range, set });
                 return Replicated::Deposed;
             }
             CopyAnswer::Missed => quorum.on_failure(&member),
@@ -428,7 +466,7 @@ async fn gather(
         };
         state = match result {
             Ok(ReadReply::NewerSet(NewerSet { range, set })) => {
-                shared.inbox.tell(Input::Newer { range, set });
+                shared.inbox.tell(Input::Newer { ring: primary.ring, range, set });
                 return Err(unavailable("the range has changed hands"));
             }
             Ok(reply) => {
@@ -496,6 +534,11 @@ async fn write_back(shared: &Arc<Shared>, place: Id, record: Record, deadline: I
     let Ok(_ordered) = timeout_at(deadline, shared.locks.lock(place)).await else {
         return Err(unavailable("earlier writes of this key took too long"));
     };
+    bring_to_majority(shared, place, record).await
+}
+
+/// The same for whoever holds the key's lock.
+async fn bring_to_majority(shared: &Arc<Shared>, place: Id, record: Record) -> Result<Record, Outcome> {
     shared.versions.observe(record.version, wall_ms());
     let (primary, record, durable) = {
         let holdings = shared.holdings.read().await;
@@ -550,5 +593,6 @@ pub(crate) fn broken(why: &str) -> Outcome {
 
 /// Whether a failed call may nevertheless have been carried out there.
 pub(crate) fn may_have_happened(failure: &Failure) -> bool {
-    !matches!(failure, Failure::Refused(_))
+    // What can't be read may be the answer to a call that was carried out.
+    !matches!(failure, Failure::Refused(refusal) if !matches!(refusal, Refusal::Malformed(_)))
 }

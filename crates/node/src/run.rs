@@ -376,8 +376,15 @@ async fn erase(shared: &Shared) -> Result<(), Fatal> {
 async fn expire(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(EXPIRE_EVERY).await;
-        if let Err(error) = shared.store.expire(wall_ms(), EXPIRE_BATCH).await {
-            trouble::of_store(&error.to_string());
+        loop {
+            match shared.store.expire(wall_ms(), EXPIRE_BATCH).await {
+                Ok(expired) if expired >= EXPIRE_BATCH as u64 => tokio::task::yield_now().await,
+                Ok(_) => break,
+                Err(error) => {
+                    trouble::of_store(&error.to_string());
+                    break;
+                }
+            }
         }
     }
 }

@@ -126,7 +126,7 @@ impl<P: WireProtocol + Send + Sync + 'static> PeerService<P> for Services<P> {
         requests: Vec<replica::Request>,
     ) -> Result<replica::Response, Refusal> {
         self.meant(&envelope)?;
-        self.shared.inbox.control(from, requests).await.map_err(|_| Refusal::Busy)
+        self.shared.inbox.control(envelope.ring, from, requests).await.map_err(|_| Refusal::Busy)
     }
 
     async fn execute(&self, _: Member, envelope: Envelope, request: records::Execute) -> Result<Outcome, Refusal> {
@@ -166,7 +166,7 @@ impl<P: WireProtocol + Send + Sync + 'static> PeerService<P> for Services<P> {
         request: records::Digest,
     ) -> Result<records::DigestReply, Refusal> {
         self.meant_store(&envelope, request.holder)?;
-        holder::digest(&self.shared, &from, request).await
+        holder::digest(&self.shared, envelope.ring, &from, request).await
     }
 
     async fn forget(
@@ -186,7 +186,7 @@ impl<P: WireProtocol + Send + Sync + 'static> PeerService<P> for Services<P> {
         request: records::List,
     ) -> Result<records::ListReply, Refusal> {
         self.meant_store(&envelope, request.holder)?;
-        holder::list(&self.shared, &from, request).await
+        holder::list(&self.shared, envelope.ring, &from, request).await
     }
 
     async fn fetch(

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use overlay::{Failure, Peer};
+use overlay::{Failure, Peer, RingId};
 use replica::{Descent, Difference, Job, Look, Member, Set};
 use ring::{Id, Range};
 use store::{Cursor, Record, StoreError, Version};
@@ -168,6 +168,8 @@ pub(crate) type Entry = replica::Entry<Id, Bytes, Version>;
 pub(crate) struct Comparison<'a> {
     shared: &'a Arc<Shared>,
     under_way: UnderWay<'a>,
+    /// The ring that it was begun in.
+    ring: Option<RingId>,
     range: Range,
     set: &'a Set,
     with: &'a Member,
@@ -187,7 +189,17 @@ impl<'a> Comparison<'a> {
         with: &'a Member,
     ) -> Self {
         let under_way = shared.transfers.begin(kind, range, with.peer.clone());
-        Self { shared, under_way, range, set, with, descent: Descent::new(range), listed: None, horizon: 0 }
+        Self {
+            shared,
+            under_way,
+            ring: shared.ring(),
+            range,
+            set,
+            with,
+            descent: Descent::new(range),
+            listed: None,
+            horizon: 0,
+        }
     }
 
     /// What the next page differs in; none at the end.
@@ -209,11 +221,11 @@ impl<'a> Comparison<'a> {
     /// Compares parts of the range by what they come to.
     async fn digest(&mut self, cuts: Vec<Range>, parts: u32) -> Result<(), TransferError> {
         let pieces: Vec<Range> = cuts.iter().flat_map(|cut| cut.cut(parts)).collect();
-        let shared = self.shared;
+        let (shared, ring) = (self.shared, self.ring);
         let ask = |to: Member| {
             let (holder, range, set, cuts) = (to.store, self.range, self.set.clone(), cuts.clone());
             let question = wire::records::Digest { holder, range, set, cuts, parts };
-            async move { shared.peers.digest(&to, shared.ring(), question, BATCH_TIMEOUT).await }
+            async move { shared.peers.digest(&to, ring, question, BATCH_TIMEOUT).await }
         };
         let reply = self.answer(ask).await?;
         self.not_outdated(reply.newer)?;
@@ -245,42 +257,24 @@ impl<'a> Comparison<'a> {
         let ask = |to: Member| {
             let (holder, set, after) = (to.store, self.set.clone(), after.cloned());
             let question = wire::records::List { holder, range: part, set, after, limit: PAGE as u32 };
-            async move { self.shared.peers.list(&to, self.shared.ring(), question, BATCH_TIMEOUT).await }
+            async move { self.shared.peers.list(&to, self.ring, question, BATCH_TIMEOUT).await }
         };
         let reply = self.answer(ask).await?;
         self.not_outdated(reply.newer)?;
-        let ours = self.ours_until(part, after, reply.next.as_ref())?;
+        let page = self.shared.store.list(part, after, PAGE)?;
+        // The two can be compared as far as both pages go.
+        let place = |cursor: &Cursor| (place_in(part, cursor.id), cursor.key.clone());
+        let next = page.next.into_iter().chain(reply.next).min_by_key(place);
+        let end = next.as_ref().map(place);
+        let is_covered =
+            |entry: &Entry| end.as_ref().is_none_or(|(place, key)| (&entry.place, &entry.key) <= (place, key));
+        let entry = |listed: store::Listed| self.entry(part, listed.key, listed.version);
+        let ours: Vec<Entry> = page.entries.into_iter().map(entry).filter(is_covered).collect();
         let entry = |listed: wire::records::Listed| self.entry(part, listed.key, listed.version);
-        let mut theirs: Vec<Entry> = reply.entries.into_iter().map(entry).collect();
+        let mut theirs: Vec<Entry> = reply.entries.into_iter().map(entry).filter(is_covered).collect();
         theirs.sort_unstable();
         self.under_way.compared(ours.len().max(theirs.len()) as u64);
-        Ok((replica::reconcile(ours, theirs), reply.next))
-    }
-
-    /// What this store has in the same stretch that the other's page covers.
-    fn ours_until(
-        &self,
-        part: Range,
-        after: Option<&Cursor>,
-        end: Option<&Cursor>,
-    ) -> Result<Vec<Entry>, TransferError> {
-        let end = end.map(|cursor| (place_in(part, cursor.id), cursor.key.clone()));
-        let mut ours = Vec::new();
-        let mut after = after.cloned();
-        loop {
-            let page = self.shared.store.list(part, after.as_ref(), PAGE)?;
-            for listed in page.entries {
-                let entry = self.entry(part, listed.key, listed.version);
-                if end.as_ref().is_some_and(|(place, key)| (&entry.place, &entry.key) > (place, key)) {
-                    return Ok(ours);
-                }
-                ours.push(entry);
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(ours);
-            }
-        }
+        Ok((replica::reconcile(ours, theirs), next))
     }
 
     fn entry(&self, part: Range, key: Bytes, version: Version) -> Entry {
@@ -296,7 +290,7 @@ impl<'a> Comparison<'a> {
             let ask = |to: Member| {
                 let (range, number, keys) = (self.range, self.set.number, asked.clone());
                 let question = Fetch { holder: to.store, range, number, keys };
-                async move { self.shared.peers.fetch(&to, self.shared.ring(), question, BATCH_TIMEOUT).await }
+                async move { self.shared.peers.fetch(&to, self.ring, question, BATCH_TIMEOUT).await }
             };
             let FetchReply { records, taken, newer } = self.answer(ask).await?;
             self.not_outdated(newer)?;
@@ -364,7 +358,7 @@ impl<'a> Comparison<'a> {
     async fn send_records(&self, records: Vec<Record>) -> Result<(), TransferError> {
         let to = self.other();
         let mut sent = futures::stream::iter(records)
-            .map(|record| self.shared.peers.store(&to, self.shared.ring(), self.set.number, record, COPY_TIMEOUT))
+            .map(|record| self.shared.peers.store(&to, self.ring, self.set.number, record, COPY_TIMEOUT))
             .buffer_unordered(SENT_AT_ONCE);
         while let Some(reply) = sent.next().await {
             match reply.map_err(|failure| self.failed(failure))? {
@@ -402,7 +396,7 @@ impl<'a> Comparison<'a> {
 
     fn not_outdated(&self, newer: Option<NewerSet>) -> Result<(), TransferError> {
         let Some(NewerSet { range, set }) = newer else { return Ok(()) };
-        self.shared.inbox.tell(Input::Newer { range, set });
+        self.shared.inbox.tell(Input::Newer { ring: self.ring, range, set });
         Err(TransferError::Outdated(self.other().peer))
     }
 

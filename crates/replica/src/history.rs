@@ -43,6 +43,7 @@ impl Control {
             let alone = before.unwrap_or(set).members.iter().all(|member| member.is(&self.me));
             let at_once = served || alone;
             local.duty = if at_once { Duty::Primary(Primary::of(set)) } else { Duty::TakingOver };
+            local.part_with_before();
         }
         local
     }

@@ -114,6 +114,12 @@ impl Holding {
         }
     }
 
+    /// Whether that node's copy counts, or could at any moment: it is a member, which it may have yet to learn, or a
+    /// newcomer, which may have given up and be let in all the same. What it offers it must not erase.
+    pub fn counts_on(&self, member: &Member) -> bool {
+        self.set.includes(member) || self.learners().iter().any(|learner| learner.member.is(member))
+    }
+
     /// Whether this node may forget deletions of the range together with its members: it is the primary, and nobody is
     /// coming or going. A newcomer could miss that they were forgotten, and bring back what they hid.
     pub fn is_quiet(&self) -> bool {

@@ -139,6 +139,7 @@ fn finish(local: &mut Local, job: &Job, outdated: bool, begun: u64) {
             {
                 primary.behind.retain(|member| !member.is(to));
                 primary.settle(&set);
+                local.part_with_before();
                 // A fenced one may have been followed by another since, which its members need not know yet.
                 if local.accepted.is_none() {
                     local.note_whole(to, begun);

@@ -121,6 +121,14 @@ impl Local {
         self.heard_of.push((newcomer.clone(), now));
     }
 
+    /// What the set before held is on a majority of this one once its primary says so: from then on what a former holder
+    /// still has may have been deleted since, and nobody is to learn from it any more.
+    pub(crate) fn part_with_before(&mut self) {
+        if self.primary().is_some_and(|primary| primary.settled) {
+            self.before = None;
+        }
+    }
+
     /// About `set`, with nothing promised.
     pub(crate) fn new(now: Time, set: Set) -> Self {
         Self {

@@ -21,6 +21,7 @@ impl Local {
     pub(crate) fn took_over(&mut self) {
         if self.duty == Duty::TakingOver {
             self.duty = Duty::Primary(Primary::of(&self.set));
+            self.part_with_before();
         }
     }
 }

@@ -171,9 +171,8 @@ impl World {
         let versions = offer.entries.iter().copied().chain(whole).collect();
         let terms = Terms { held_at: offer.held_at, horizon: self.nodes[there].records.horizon, drift: self.drift };
         for (key, version) in offer.entries {
-            // A member that has yet to learn that it is one is counted on: its copy is not to be erased.
             let serves = |holding: &replica::Holding| {
-                matches!(holding.service(), Service::Serves(_)) && !holding.set.includes(from)
+                matches!(holding.service(), Service::Serves(_)) && !holding.counts_on(from)
             };
             if !holdings.find(self.key_id(key)).is_some_and(serves) {
                 continue;
