@@ -71,3 +71,6 @@ impl Control {
         self.flush();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -353,6 +353,14 @@ mod tests {
     }
 
     #[test]
+    fn whose_copy_may_come_to_count_is_counted_on() {
+        let learners = vec![Learner { member: member(40), synced: false }];
+        let holding = holding(Role::Primary { learners, settled: true });
+        assert!(holding.set.members.iter().all(|member| holding.counts_on(member)));
+        assert!(holding.counts_on(&member(40)) && !holding.counts_on(&member(50)));
+    }
+
+    #[test]
     fn a_store_is_as_good_as_its_worst_range() {
         let until = |ranges: Vec<Holding>| Holdings { ranges }.by_right_until(100);
         let alone = || whole(primary(), u64::MAX);

@@ -27,10 +27,9 @@ const fn store(target: &'static str, test: &'static str) -> Check {
 }
 
 /// Most are found in a small ring soon enough.
+const ONE: Check = story("small::one_thing_that_happens_to_a_small_ring_is_repaired_ten_thousand_times", 2_000);
 const SMALL: Check = story("small::whatever_happens_to_a_small_ring_is_repaired_thousands_of_times", 4_000);
 const AWAY: Check = story("deletes::who_comes_back_after_the_grace_period_undoes_no_delete_and_loses_nothing", 150);
-const CUT_OFF: Check =
-    story("deletes::who_was_cut_off_or_stood_still_for_longer_than_the_grace_period_undoes_no_delete", 400);
 const JOINS: Check = story("scenarios::joins_in_bad_weather_lose_nothing", 150);
 const LEAVE: Check = story("scenarios::two_of_five_holders_leave_at_once_a_third_crashes_and_nothing_is_lost", 200);
 const MISSING: Check = story("deletes::a_copy_that_went_missing_is_found_by_the_next_comparison_and_brought_back", 20);
@@ -82,7 +81,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a read tells what a newcomer may have missed",
         edits: &[("replica/src/quorum.rs", "let safe = on_majority && !doubted;", "let safe = on_majority;")],
-        caught_by: JOINS,
+        caught_by: unit("quorum::tests::what_a_newcomer_may_have_missed_is_not_told_yet"),
     },
     Mutant {
         name: "a read tells what is not on a majority and does not write it back",
@@ -124,7 +123,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a new primary serves before it has heard a majority",
         edits: &[("replica/src/history.rs", "let at_once = served || alone;", "let at_once = true;")],
-        caught_by: SMALL,
+        caught_by: unit("history::tests::a_new_primary_hears_a_majority_of_the_set_before_until_its_own_is_settled"),
     },
     Mutant {
         name: "a newcomer is let in before it has everything",
@@ -152,7 +151,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 "(fewer == 1 && !primary.settled)",
             ),
         ],
-        caught_by: LEAVE,
+        caught_by: unit("next_set::tests::a_set_shrinks_by_one_at_a_time"),
     },
     Mutant {
         name: "an acceptor accepts below what it has promised",
@@ -221,7 +220,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ("replica/src/deletion.rs", "held.is_some_and(|(held, deletion)| deletion && held == *version)", "true"),
             ("replica/src/deletion.rs", "clock <= whole && clock <=", "clock <="),
         ],
-        caught_by: AWAY,
+        caught_by: ONE,
     },
     Mutant {
         name: "a deletion is forgotten before the grace period is over",
@@ -248,7 +247,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "who compares with another does not learn what that one has forgotten",
         edits: &[("replica/tests/sim/transfers.rs", "records.horizon = records.horizon.max(comparison.horizon);", "")],
-        caught_by: AWAY,
+        caught_by: SMALL,
     },
     Mutant {
         name: "a primary that was cut off claims to have been one all along",
@@ -257,6 +256,22 @@ pub(super) const MUTANTS: &[Mutant] = &[
             "Role::Primary { .. } if !holding.fenced && holding.whole > 0 => Some(until.min(holding.whole)),",
             "Role::Primary { .. } => Some(until),",
         )],
-        caught_by: CUT_OFF,
+        caught_by: unit(
+            "holdings::tests::a_primary_is_one_for_as_long_as_its_members_are_known_to_have_gone_by_its_set",
+        ),
+    },
+    Mutant {
+        name: "a settled primary still learns from a former holder",
+        edits: &[("replica/src/local.rs", "            self.before = None;\n", "")],
+        caught_by: unit("history::tests::a_new_primary_hears_a_majority_of_the_set_before_until_its_own_is_settled"),
+    },
+    Mutant {
+        name: "a newcomer that gave up erases what is counted on",
+        edits: &[(
+            "replica/src/holdings.rs",
+            "self.set.includes(member) || self.learners()",
+            "false && self.learners()",
+        )],
+        caught_by: unit("holdings::tests::whose_copy_may_come_to_count_is_counted_on"),
     },
 ];
