@@ -93,7 +93,10 @@ async fn start<P: Configured>(config: Config) -> Result<Running, Fatal> {
     let node_config = NodeConfig { routing, ..NodeConfig::default() };
     let node = Node::<P>::new(remembered.me.clone(), settings::<P>(&config), node_config, protocol_config, seed);
     let member = replica::Member { peer: remembered.me.clone(), store: store.number() };
-    let control = Control::new(member, control_config(&config), remembered.pieces, seed.rotate_left(32));
+    let mut control = Control::new(member, control_config(&config), remembered.pieces, seed.rotate_left(32));
+    if remembered.ring.is_some() {
+        control.was_here_before();
+    }
     let view =
         View { me: remembered.me.clone(), state: State::Searching, ring: None, shares: Vec::new(), known: Vec::new() };
     let shared = Shared::new(config, (places, P::POINTERS), time, store, calls, inbox, view);

@@ -72,7 +72,7 @@ pub struct Control {
     /// The range that was last compared for no other reason than that it was time.
     pub(crate) repaired: Option<Id>,
     pub(crate) farewell_at: Time,
-    /// This node came back with pieces of its ring, and so may have missed what others announced before.
+    /// This node was in its ring in an earlier life, and so may have missed what others announced before.
     pub(crate) came_back: bool,
     pub(crate) started: Option<Time>,
     /// Something is under way: look again soon.
@@ -168,6 +168,12 @@ impl Control {
         };
         control.restore(disk);
         control
+    }
+
+    /// This node was in this ring before, though no set of it may have named this node: others may have announced their
+    /// stop meanwhile. One that comes back with pieces was.
+    pub fn was_here_before(&mut self) {
+        self.came_back = true;
     }
 
     /// This node has just started a ring that never was before: it holds all of it, empty.

@@ -114,6 +114,9 @@ impl World {
         }
         let peer = Peer { id: process.id, addr: process.addr.clone(), incarnation: process.incarnation };
         process.control = Control::new(Member { peer, store }, config, process.disk.clone(), seed);
+        if disk {
+            process.control.was_here_before();
+        }
         self.effects(node);
         self.enter(node);
         self.sweep_later(node);
