@@ -35,9 +35,10 @@ impl Control {
         self.peers.living_count(now) == 0 && !bound.any(|(_, local)| local.set.members.iter().any(other_lives))
     }
 
-    /// More than one node is out of reach that did not take its leave.
+    /// More than one node is out of reach that did not take its leave, or it may be so: whoever came back, and met nobody
+    /// yet, does not know.
     fn is_perhaps_cut_off(&self, now: Time) -> bool {
-        self.peers.deserted(now) > 1
+        self.peers.deserted(now) > 1 || self.came_back && !self.peers.seen_anybody()
     }
 
     /// What was begun as a newcomer is not gone on with; it is over once the primary knows.

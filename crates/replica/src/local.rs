@@ -301,6 +301,7 @@ impl Join for Local {
             fenced_at: self.fenced_at.min(next.fenced_at),
             lost_since: self.lost_since.max(next.lost_since),
             waiting_since: self.waiting_since.max(next.waiting_since),
+            told: self.told.clone().or(next.told.clone()),
             ..self.clone()
         })
     }

@@ -250,6 +250,11 @@ impl Peers {
         self.seen.contains(&id)
     }
 
+    /// Whether anybody was.
+    pub(crate) fn seen_anybody(&self) -> bool {
+        !self.seen.is_empty()
+    }
+
     /// Whether a member's store in its present incarnation is still to be asked for.
     pub(crate) fn unverified(&self, member: &Member) -> bool {
         member.peer.id != self.me.peer.id && self.met.get(&member.peer.id).is_none_or(|met| met.store.is_none())

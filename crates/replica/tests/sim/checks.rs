@@ -92,9 +92,11 @@ impl World {
     /// A client is told of this record. Whoever made its write depend on what was there was right: nothing that anybody
     /// was told of lies between what the primary had and what it made of it.
     pub(crate) fn check_replaced(&mut self, key: u64, record: Record) {
+        let latest = self.latest_set(key);
         let told = self.told.entry(key).or_default();
         let before = told.range(..record.version).next_back().map(|(_, before)| *before);
         told.insert(record.version, record);
+        self.told_under.entry((key, record.version)).or_insert(latest);
         let Some(replaced) = self.replaced.get(&(key, record.version)) else { return };
         // A deletion in between may have been forgotten already.
         let deleted = |before: Record| {
@@ -102,13 +104,27 @@ impl World {
             let mut ended = self.ended(key).filter(|(_, at)| self.is_past_grace(*at));
             before.is_over(replaced.latest_ms) || ended.any(|(one, _)| between(one.version))
         };
-        let same = |before: Record| Some(before.version) <= replaced.version || replaced.absent && deleted(before);
+        // One that nobody acknowledged may have been out of reach of a later set, and come late over what that one served.
+        let is_known = self.acknowledged_writes.contains(&(key, record.version));
+        let came_late = |before: Record| {
+            !is_known && self.told_under.get(&(key, before.version)).is_some_and(|under| *under > record.version.term)
+        };
+        let same = |before: Record| {
+            Some(before.version) <= replaced.version || replaced.absent && deleted(before) || came_late(before)
+        };
         assert!(
             before.is_none_or(same) || self.excused,
             "seed {}: {record:?} of key {key} takes effect, ordered where there was {replaced:?}, after {before:?} had been \
              acknowledged or read",
             self.seed
         );
+    }
+
+    /// The number of the latest set of a key that anybody knows.
+    fn latest_set(&self, key: u64) -> u64 {
+        let id = self.key_id(key);
+        let numbers = self.nodes.iter().filter_map(|node| node.holdings.find(id)).map(|holding| holding.set.number);
+        numbers.max().unwrap_or(0)
     }
 
     /// The latest that any clock says.

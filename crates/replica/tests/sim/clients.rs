@@ -140,6 +140,7 @@ impl World {
                 world.check_newest(key, record, floor);
                 world.writes_done += 1;
                 world.deletes_done += u64::from(!record.live);
+                world.acknowledged_writes.insert((key, record.version));
                 world.check_replaced(key, record);
                 world.acknowledged(key, record);
             }

@@ -119,6 +119,10 @@ pub(crate) struct World {
     pub(crate) replaced: BTreeMap<(u64, Version), Replaced>,
     /// What clients were told of, by key.
     pub(crate) told: BTreeMap<u64, BTreeMap<Version, Record>>,
+    /// The latest set that anybody knew when it was first told.
+    pub(crate) told_under: BTreeMap<(u64, Version), u64>,
+    /// Writes whose own client was told that they took effect.
+    pub(crate) acknowledged_writes: BTreeSet<(u64, Version)>,
     pub(crate) writes_done: u64,
     pub(crate) deletes_done: u64,
     /// Copies of deletions that were forgotten, and records that were set aside.
@@ -161,6 +165,8 @@ impl World {
             deletions: BTreeMap::new(),
             replaced: BTreeMap::new(),
             told: BTreeMap::new(),
+            told_under: BTreeMap::new(),
+            acknowledged_writes: BTreeSet::new(),
             writes_done: 0,
             deletes_done: 0,
             forgotten: 0,
