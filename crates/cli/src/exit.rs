@@ -110,7 +110,10 @@ impl From<Error> for Failure {
             Error::Unreachable(_) => {
                 "\nIs a node running there? Name others with --endpoints or DHT_ENDPOINTS; `dht dev` starts a local cluster."
             }
-            Error::TimedOut { .. } => "\nWait longer with --timeout, or name other nodes with --endpoints.",
+            Error::TimedOut { .. } => {
+                "\nWait longer with --timeout, or name other nodes with --endpoints. A write may have been carried out: read \
+                 before you write again."
+            }
             _ => "",
         };
         Self::new(exit, format!("{message}{advice}"))

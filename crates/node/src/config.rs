@@ -190,9 +190,6 @@ impl Config {
 
     /// Checks what a start would find, without leaving a trace: for `--check-config`.
     pub fn check_surroundings(&self, given: &Given) -> Result<(), Fatal> {
-        if let Some(misnamed) = Given::misnamed_here().into_iter().next() {
-            return Err(Fatal::config(misnamed));
-        }
         if let Some(file) = &self.dev_faults {
             // A running node waits for the file to appear; whoever asks beforehand most likely mistyped its name.
             dev_faults::check(file).map_err(|why| given.wrong(&["dev_faults"], why))?;

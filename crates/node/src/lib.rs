@@ -59,10 +59,6 @@ pub use verify_store::verify_store;
 /// Runs a node until it has left, stopped or failed. Logs to stderr, says on stdout when it is ready.
 pub fn run(config: Config) -> Result<(), Fatal> {
     logging::init(config.log_format);
-    // No reason not to start: some orchestrators set variables of their own for whatever is called `dhtd`.
-    for misnamed in Given::misnamed_here() {
-        tracing::warn!("{misnamed}");
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

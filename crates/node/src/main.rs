@@ -24,6 +24,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<(), Fatal> {
         Some(path) => Given::from_file(path)?,
         None => Given::default(),
     };
+    Given::check_names(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
     let given = Given::from_matches(matches).over(file);
     let config = Config::new(&given)?;
     if cli.check_config {

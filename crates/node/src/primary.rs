@@ -134,7 +134,9 @@ async fn write(shared: &Arc<Shared>, change: Change) -> Outcome {
             }
             Replicated::Deposed => return unknown("the range changed hands during the write"),
             Replicated::Failed { answered, needed } => {
-                return unknown(&format!("{answered} of the {needed} copies that a write needs answered"));
+                return unknown(&format!(
+                    "{answered} of the {needed} copies that a write needs had answered when too few others could be reached"
+                ));
             }
         }
     }
@@ -492,7 +494,9 @@ async fn gather(
     }
     if state != QuorumState::Done {
         let (answered, needed) = (quorum.answered(), quorum.needed());
-        return Err(unavailable(&format!("{answered} of the {needed} copies that a read needs answered")));
+        return Err(unavailable(&format!(
+            "{answered} of the {needed} copies that a read needs had answered when too few others could be reached"
+        )));
     }
     Ok((newest, readings.conclude(&primary.set, own.doubted, need)))
 }

@@ -76,17 +76,18 @@ impl Given {
         Self(given.collect())
     }
 
-    /// Why these variables of the environment set nothing, though they are called as if they did.
-    pub(crate) fn misnamed(names: impl IntoIterator<Item = String>) -> Vec<String> {
+    /// Refuses a variable of the environment that sets nothing, though it is called as if it did. Those that Kubernetes sets
+    /// for a service called `dhtd` are none of ours.
+    pub fn check_names(names: impl IntoIterator<Item = String>) -> Result<(), Fatal> {
         let known: Vec<String> = file::Keys::known().all().map(|key| format!("DHTD_{}", key.to_uppercase())).collect();
         let is_setting = |name: &String| name == "DHTD_CONFIG" || known.contains(name);
-        let misnamed = names.into_iter().filter(|name| name.starts_with("DHTD_") && !is_setting(name));
-        misnamed.map(|name| format!("{name}: no setting is called so; see `dhtd --help`")).collect()
-    }
-
-    /// The same of this process.
-    pub(crate) fn misnamed_here() -> Vec<String> {
-        Self::misnamed(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+        let is_foreign = |name: &String| name.starts_with("DHTD_PORT") || name.starts_with("DHTD_SERVICE_");
+        let mut misnamed =
+            names.into_iter().filter(|name| name.starts_with("DHTD_") && !is_setting(name) && !is_foreign(name));
+        match misnamed.next() {
+            Some(name) => Err(Fatal::config(format!("{name}: no setting is called so; see `dhtd --help`"))),
+            None => Ok(()),
+        }
     }
 
     /// What a TOML file says. Errors name the file and the line.

@@ -226,6 +226,14 @@ impl Liveness {
         self.entries.get(&peer.id).is_some_and(|entry| entry.peer.incarnation > peer.incarnation)
     }
 
+    /// The life of `peer`'s identifier that is believed to live at another address, where `peer` claims to be a newer one.
+    pub(crate) fn holder_elsewhere(&self, peer: &Peer) -> Option<Peer> {
+        let entry = self.entries.get(&peer.id)?;
+        let lives = entry.announced && !matches!(entry.health, Health::Dead { .. });
+        let elsewhere = entry.peer.addr != peer.addr && entry.peer.incarnation < peer.incarnation;
+        (lives && elsewhere).then(|| entry.peer.clone())
+    }
+
     /// This life of the peer announced that it goes.
     pub(crate) fn has_departed(&self, peer: &Peer) -> bool {
         self.current(peer).is_some_and(|entry| matches!(entry.health, Health::Dead { for_good: true, .. }))

@@ -161,8 +161,10 @@ impl Control {
         let lives = |peer: &Peer| peer.id == me || self.peers.peer_alive(now, peer);
         let stays = |peer: &Peer| !self.is_leaving(peer.id) && writes(peer) && lives(peer);
         let mut holders: Vec<Peer> = share.holders.iter().filter(|peer| stays(peer)).cloned().collect();
-        // Of a disk that failed the overlay knows nothing: it may name nobody in that node's place.
-        let short = !share.holders.iter().all(writes) && holders.len() < self.config.replicas;
+        // Of a disk that failed the overlay knows nothing, and of a leaver nothing until that is gone: it may name nobody in
+        // that node's place.
+        let is_replaced = |peer: &Peer| !writes(peer) || self.is_leaving(peer.id);
+        let short = share.holders.iter().any(is_replaced) && holders.len() < self.config.replicas;
         if holders.is_empty() || short {
             let mut others = self.peers.living(now);
             others.retain(|peer| stays(peer) && !holders.iter().any(|one| one.id == peer.id));

@@ -259,10 +259,15 @@ fn percent(part: f64) -> String {
 fn text(verified: &Verified, paint: Paint) -> String {
     let Verified { ok, records, below, wanted, keys, problems, ranges, verified, unverified } = verified;
     let verdict = if *ok { paint.good("ok") } else { paint.bad("not ok") };
-    let (records, ranges) = (counted(*records, "record"), counted(*ranges, "range"));
     let few = if *below == 0 { "none".to_owned() } else { below.to_string() };
-    let mut text =
-        format!("{verdict} {records} in {ranges}, {few} with fewer than {}\n", counted((*wanted).into(), "copy"));
+    let at_least = if *verified < 1.0 { "at least " } else { "" };
+    let mut text = if *ranges == 0 {
+        format!("{verdict}: nobody could say anything of any range\n")
+    } else {
+        let (records, ranges) = (counted(*records, "record"), counted(*ranges, "range"));
+        let copies = counted((*wanted).into(), "copy");
+        format!("{verdict} {at_least}{records} in {ranges}, {few} with fewer than {copies}\n")
+    };
     if !keys.is_empty() {
         let mut columns = Columns::new(&["key", ">copies"]);
         for Named { key, copies } in keys {
@@ -396,7 +401,7 @@ not ok 5 records in 2 ranges, none with fewer than 3 copies
         let changing = VerifyResponse { unverified: "it is changing hands".into(), ..range((8, 14), 7, &[("k", 1)]) };
         let verified = together(vec![part(8, vec![range((24, 8), 5, &[])]), part(14, vec![changing])]);
         let expected = "\
-not ok 5 records in 1 range, none with fewer than 3 copies
+not ok at least 5 records in 1 range, none with fewer than 3 copies
 
 2 arcs were not verified, no primary answered; 75 % of the circle was
   after  upto  primary      why

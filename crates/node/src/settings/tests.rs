@@ -57,10 +57,11 @@ fn flags_variables_and_keys_are_named_alike() {
 }
 
 #[test]
-fn a_variable_that_sets_nothing_is_noticed() {
-    let names = ["DHTD_JOIN", "DHTD_CONFIG", "DHTD_LEAF_SET", "PATH", "MY_DHTD_JOIN", "DHTD_JION"];
-    let misnamed = Given::misnamed(names.map(str::to_owned));
-    assert_eq!(misnamed, ["DHTD_JION: no setting is called so; see `dhtd --help`"]);
+fn a_variable_that_sets_nothing_is_refused() {
+    let check = |names: &[&str]| Given::check_names(names.iter().map(|name| (*name).to_owned()));
+    check(&["DHTD_JOIN", "DHTD_CONFIG", "DHTD_LEAF_SET", "PATH", "MY_DHTD_JOIN", "DHTD_SERVICE_HOST"]).unwrap();
+    let error = check(&["DHTD_JOIN", "DHTD_JION"]).unwrap_err();
+    assert_eq!(error.message, "DHTD_JION: no setting is called so; see `dhtd --help`");
 }
 
 #[test]

@@ -227,9 +227,33 @@ impl<P: Overlay> Node<P> {
 
     /// `peer` spoke to us in this ring.
     pub(super) fn hear(&mut self, peer: &Peer) {
-        if self.ring.is_some() && self.liveness.heard(peer, self.now) {
+        if self.ring.is_none() {
+            return;
+        }
+        if let Some(holder) = self.liveness.holder_elsewhere(peer) {
+            return self.ask_holder(holder, peer);
+        }
+        if self.liveness.heard(peer, self.now) {
             self.tell(Event::Up(peer.clone()));
         }
+    }
+
+    /// Somebody speaks with the identifier of a node that is believed to live elsewhere. Either that one has moved, or two
+    /// were given one identifier: the one that is known is asked, and stays what it was unless it is dead.
+    fn ask_holder(&mut self, holder: Peer, claimant: &Peer) {
+        if self.phase == Phase::Up && !self.finds_out_about(&holder) {
+            self.note(format!(
+                "{} speaks with the identifier {} of {}: unless that one is gone, two nodes were given one identifier",
+                claimant.addr, holder.id, holder.addr
+            ));
+            self.send(Pending::to_peer(holder, Purpose::Probe));
+        }
+    }
+
+    /// A call is under way whose end tells whether the peer lives.
+    fn finds_out_about(&self, peer: &Peer) -> bool {
+        let mut under_way = self.calls.values().chain(self.retries.values());
+        under_way.any(|pending| pending.insists() && pending.is_for(peer))
     }
 
     pub(super) fn declare_dead(&mut self, peer: &Peer, failure: &Failure) {
@@ -251,9 +275,7 @@ impl<P: Overlay> Node<P> {
 
     /// Somebody finds out whether a suspect lives: a call of the protocol's that is under way, or else a Hello.
     fn settle_suspicion(&mut self, peer: &Peer, miss: Miss) {
-        let under_way = self.calls.values().chain(self.retries.values());
-        let mut insisting = under_way.filter(|pending| pending.insists() && pending.is_for(peer));
-        if insisting.next().is_none() && self.phase == Phase::Up {
+        if !self.finds_out_about(peer) && self.phase == Phase::Up {
             self.retry(Pending::to_peer(peer.clone(), Purpose::Probe), miss);
         }
     }

@@ -153,6 +153,8 @@ fn an_identifier_that_a_live_member_holds_is_refused_naming_it() {
     );
     assert!(world.events_of(9).contains(&Event::Refused(why)), "{:?}", world.events_of(9));
     assert_eq!((world.state(1), world.state(2)), (State::Ready, State::Ready));
+    let known = world.node(1).view().known;
+    assert_eq!(known.iter().map(|known| (&known.peer.addr, known.alive)).collect::<Vec<_>>(), [(&addr(2), true)]);
 }
 
 #[test]
