@@ -34,7 +34,6 @@ const JOINS: Check = story("scenarios::joins_in_bad_weather_lose_nothing", 150);
 const LEAVE: Check = story("scenarios::two_of_five_holders_leave_at_once_a_third_crashes_and_nothing_is_lost", 200);
 const MISSING: Check = story("deletes::a_copy_that_went_missing_is_found_by_the_next_comparison_and_brought_back", 20);
 const LATE: Check = story("late::what_a_primary_orders_after_it_was_replaced_wins_over_nothing", 60);
-const CRASHES: Check = story("scenarios::any_number_of_crashes_with_disks_lose_nothing_in_the_end", 150);
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -156,7 +155,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "an acceptor accepts below what it has promised",
         edits: &[("replica/src/acceptor.rs", "local.promised > Some(ballot)", "false")],
-        caught_by: SMALL,
+        caught_by: unit("acceptor::tests::a_ballot_is_promised_to_once_and_nothing_below_it_is"),
     },
     Mutant {
         name: "a proposer ignores what was accepted before",
@@ -233,7 +232,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             ("replica/src/holdings.rs", "if learners.is_empty() && *settled", "if *settled"),
             ("replica/tests/sim/transfers.rs", "if !all_there {", "if false {"),
         ],
-        caught_by: CRASHES,
+        caught_by: unit("holdings::tests::a_primary_forgets_while_nobody_comes_or_goes"),
     },
     Mutant {
         name: "whoever was away gives back what was deleted",
